@@ -1,0 +1,61 @@
+// Package seqnum is TCP's 32-bit modular sequence arithmetic, RFC 9293 section 3.4.
+//
+// Comparisons hold for numbers less than 2^31 apart, which is all that TCP itself
+// needs: no window is larger than 2^30 (RFC 7323 section 2.3).
+package seqnum
+
+// Value is a sequence or acknowledgment number: the position of one octet in one
+// direction of a connection, modulo 2^32.
+type Value uint32
+
+// Less says whether v stands before w.
+func (v Value) Less(w Value) bool { return v.Sub(w) < 0 }
+
+// LessEq says whether v stands before w or is w.
+func (v Value) LessEq(w Value) bool { return v.Sub(w) <= 0 }
+
+// Add returns the position n octets after v, or before it where n is negative.
+func (v Value) Add(n int) Value { return v + Value(uint32(n)) }
+
+// Sub returns how many octets v stands after w; negative where it stands before.
+func (v Value) Sub(w Value) int32 { return int32(v - w) }
+
+// Max returns the later of v and w.
+func (v Value) Max(w Value) Value {
+	if v.Less(w) {
+		return w
+	}
+	return v
+}
+
+// Min returns the earlier of v and w.
+func (v Value) Min(w Value) Value {
+	if w.Less(v) {
+		return w
+	}
+	return v
+}
+
+// InRange says whether first =< v < end. An empty range has nothing in it. The
+// range may be longer than 2^31.
+func (v Value) InRange(first, end Value) bool { return v-first < end-first }
+
+// InWindow says whether v is one of the size octets from first on: RCV.NXT =< v <
+// RCV.NXT+RCV.WND.
+func (v Value) InWindow(first Value, size uint32) bool { return uint32(v-first) < size }
+
+// Acceptable is the test of RFC 9293 section 3.4 (table 5) for an incoming segment:
+// seq is SEG.SEQ, length SEG.LEN (SYN and FIN count), next RCV.NXT, window RCV.WND.
+//
+// The table looks at a segment's two ends only, and so refuses one that sticks out
+// of the window on both sides. Receivers trim and take it (RFC 9293 section 3.10.7.4
+// allows that), so it is acceptable here.
+func Acceptable(seq Value, length uint32, next Value, window uint32) bool {
+	switch {
+	case window == 0:
+		return length == 0 && seq == next
+	case length == 0:
+		return seq.InWindow(next, window)
+	}
+	return seq.InWindow(next, window) || next.InWindow(seq, length)
+}

@@ -47,7 +47,8 @@ const (
 	Log
 	// Hide takes the offer of STARTTLS out of the EHLO reply.
 	Hide
-	// Correct turns a false acceptance into a refusal of the same length.
+	// Correct overwrites what is false in place, in the same length: a false
+	// acceptance becomes a refusal, a contradicting octet the one seen first.
 	Correct
 	// Refuse tells the client no; the server never sees the command.
 	Refuse
@@ -55,15 +56,11 @@ const (
 	Delay
 	// Kill tells the client 421 where a reply is due, then resets both sides.
 	Kill
-	// DropSegment discards the segment: a receiver would, or must not see it.
-	DropSegment
-	// Rewrite gives back the octets that were seen first.
-	Rewrite
 
 	actions
 )
 
-var actionNames = [actions]string{"pass", "log", "hide", "correct", "refuse", "hold", "kill", "drop", "rewrite"}
+var actionNames = [actions]string{"pass", "log", "hide", "correct", "refuse", "hold", "kill"}
 
 // String returns the action's name in configuration and events.
 func (a Action) String() string {

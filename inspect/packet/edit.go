@@ -1,0 +1,43 @@
+package packet
+
+import "encoding/binary"
+
+// Truncate cuts the packet to the first n octets of its payload (all of it where it
+// has fewer; n is not negative), makes its lengths and checksums right, and returns it. PSH is kept, so
+// that the receiver hands on what it has; FIN is cleared where anything was cut,
+// because it stands behind the last octet. The view shows the shorter segment.
+func (v *View) Truncate(n int) []byte {
+	if n < len(v.Payload) {
+		end := len(v.packet) - len(v.Payload) + n
+		v.packet = v.packet[:end:end]
+		v.Payload = v.Payload[:n:n]
+		v.setFlags(v.Flags &^ FIN)
+		if v.Version == 4 {
+			binary.BigEndian.PutUint16(v.packet[2:], uint16(end))
+		} else {
+			binary.BigEndian.PutUint16(v.packet[4:], uint16(end-ipv6HeaderLen))
+		}
+	}
+	v.SetChecksums()
+	return v.packet
+}
+
+// ClearUrgent makes urgent data ordinary (RFC 9293 section 3.8.5): URG and the
+// pointer are cleared, in the packet and in the view. SetChecksums is due.
+func (v *View) ClearUrgent() {
+	v.setFlags(v.Flags &^ URG)
+	v.Urgent = 0
+	binary.BigEndian.PutUint16(v.packet[v.tcp+tcpUrgent:], 0)
+}
+
+// SetWindow sets the window field, unscaled, in the packet and in the view.
+// SetChecksums is due.
+func (v *View) SetWindow(w uint16) {
+	v.Window = w
+	binary.BigEndian.PutUint16(v.packet[v.tcp+tcpWindow:], w)
+}
+
+func (v *View) setFlags(f Flags) {
+	v.Flags = f
+	v.packet[v.tcp+tcpFlags] = byte(f)
+}

@@ -1,0 +1,57 @@
+package steer
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// The names of the table's counters.
+const (
+	queuedCounter    = "queued"
+	fragmentsCounter = "fragments"
+	untrackedCounter = "untracked"
+)
+
+var counterNames = []string{queuedCounter, fragmentsCounter, untrackedCounter}
+
+// Counters are numbers of packets since the table was made.
+type Counters struct {
+	// Queued were sent to a queue. What of them no queue has received was let through
+	// or dropped for want of a listener or of room, as the policies say.
+	Queued uint64
+	// Fragments were dropped: first fragments of packets of inspected ports that
+	// nobody had reassembled.
+	Fragments uint64
+	// Untracked are those among Queued and Fragments that somebody has exempted from
+	// connection tracking.
+	Untracked uint64
+}
+
+// Counters reads the table's counters from the kernel. Taking over the table of a
+// killed instance does not reset them.
+func (t *Table) Counters() (Counters, error) {
+	objs, err := (&nftables.Conn{}).GetNamedObjects(t.table)
+	if err != nil {
+		return Counters{}, t.fail("read", err)
+	}
+	var c Counters
+	for _, o := range objs {
+		named, ok := o.(*nftables.NamedObj)
+		if !ok {
+			continue
+		}
+		counter, ok := named.Obj.(*expr.Counter)
+		if !ok {
+			continue
+		}
+		switch named.Name {
+		case queuedCounter:
+			c.Queued = counter.Packets
+		case fragmentsCounter:
+			c.Fragments = counter.Packets
+		case untrackedCounter:
+			c.Untracked = counter.Packets
+		}
+	}
+	return c, nil
+}

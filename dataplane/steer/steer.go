@@ -1,0 +1,305 @@
+// Package steer owns the nftables table `inet keepword`, which diverts the TCP
+// packets of the inspected ports to netfilter queues (nf_tables; NFT queue statement
+// or the NFQUEUE target).
+//
+// Divert is the default and a mark only exempts: every TCP packet from or to an
+// inspected port is queued, in both directions of a flow to the same queue, unless it
+// carries the exempt mark.
+//
+// # Where in netfilter
+//
+// The base chains have priority 10: after connection tracking (-200) and destination
+// NAT (-100), before source NAT (100), and just after the administrator's own filter
+// (0), so that only what that filter lets through costs an inspection. Between these
+// two NAT points both directions of a flow show the same pair of addresses in each of
+// the three hooks: the forward hook sees the real server (after DNAT) and the real
+// client (before SNAT), in the replies too. Nothing behind us alters octets of SMTP.
+//
+// # Fragments
+//
+// A `ct` expression in the table makes the kernel track connections in this network
+// namespace, and with it reassemble the fragments of IPv4 and IPv6 (priority -400)
+// before any chain of ours sees them: the queue gets whole packets. A fragment can
+// come this far only where somebody has exempted it from tracking even before that.
+// The first fragment of a packet shows the ports: where they are inspected ones the
+// fragment is counted and dropped, because without the rest it can't be inspected. The
+// later fragments show no port and so can be anybody's; they pass, and are of no use
+// to anyone: without its first fragment, which alone holds the octets with the ports
+// (RFC 791 section 3.2, RFC 8200 section 4.5), no packet can be put together.
+//
+// # Without a moment's gap
+//
+// Each change is one transaction of nf_tables: a packet sees the rules before it or
+// those after it. A table that a killed instance left behind is taken over by filling
+// its chains anew, not by deleting them: deleting a hooked base chain drops every
+// packet that waits in any queue of the namespace, other programs' queues included.
+// That happens once, in Close.
+//
+// All functions act in the network namespace of the calling thread.
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"keepword/dataplane/internal/privilege"
+)
+
+// DefaultName is the table's name where Config has none.
+const DefaultName = "keepword"
+
+var (
+	// ErrPrivilege is returned by every function where the kernel refuses nftables to
+	// this process.
+	ErrPrivilege = privilege.Err
+	// ErrForeignTable is returned by Open where a table of our name exists that
+	// keepword did not make.
+	ErrForeignTable = errors.New("the table was not made by keepword")
+	// ErrNoQueue is returned by Open where the kernel has neither the queue statement
+	// of nftables nor the NFQUEUE target.
+	ErrNoQueue = errors.New("this kernel can't queue packets from nftables: load the module nft_queue, or nft_compat and xt_NFQUEUE")
+	// ErrConfig is returned by Open and Update for values that make no sense.
+	ErrConfig = errors.New("bad steering configuration")
+)
+
+// Hook is a place in netfilter where packets are diverted.
+type Hook uint8
+
+// The hooks, named as in nftables and in the configuration.
+const (
+	// Forward is where packets pass that this host routes.
+	Forward Hook = iota
+	// Input is where packets pass that are for this host.
+	Input
+	// Output is where packets pass that this host has made.
+	Output
+
+	hooks
+)
+
+var hookNames = [hooks]string{"forward", "input", "output"}
+
+// String returns the hook's name.
+func (h Hook) String() string {
+	if h < hooks {
+		return hookNames[h]
+	}
+	return "invalid"
+}
+
+// ParseHook returns the hook of that name, and false where there is none.
+func ParseHook(name string) (Hook, bool) {
+	i := slices.Index(hookNames[:], name)
+	return Hook(max(i, 0)), i >= 0
+}
+
+// Config says what is diverted and whereto.
+type Config struct {
+	// Name is the table's name; empty: DefaultName.
+	Name string
+	// Ports are the inspected TCP ports, at least one, none of them 0.
+	Ports []uint16
+	// Hooks are the places to divert at, at least one.
+	Hooks []Hook
+	// FirstQueue is the number of the first queue.
+	FirstQueue uint16
+	// Queues is the number of queues, at least 1. Flows are spread over them by a hash
+	// of their two addresses that does not depend on the direction.
+	Queues uint16
+	// Mark exempts: packets with all these bits set in their mark are not diverted.
+	Mark uint32
+	// Bypass lets packets pass while no program listens on their queue; without it
+	// they are dropped.
+	Bypass bool
+}
+
+func (c *Config) check() error {
+	switch {
+	case len(c.Hooks) == 0:
+		return fmt.Errorf("%w: no hooks", ErrConfig)
+	case slices.ContainsFunc(c.Hooks, func(h Hook) bool { return h >= hooks }):
+		return fmt.Errorf("%w: unknown hook", ErrConfig)
+	case c.Queues == 0:
+		return fmt.Errorf("%w: no queues", ErrConfig)
+	case int(c.FirstQueue)+int(c.Queues)-1 > 0xffff:
+		return fmt.Errorf("%w: %d queues from %d on pass the last number, 65535", ErrConfig, c.Queues, c.FirstQueue)
+	case c.Mark == 0:
+		return fmt.Errorf("%w: the exempt mark has no bit", ErrConfig)
+	}
+	return checkPorts(c.Ports)
+}
+
+func checkPorts(ports []uint16) error {
+	if len(ports) == 0 {
+		return fmt.Errorf("%w: no ports", ErrConfig)
+	}
+	if slices.Contains(ports, 0) {
+		return fmt.Errorf("%w: port 0", ErrConfig)
+	}
+	return nil
+}
+
+// Table is our table in the kernel. It stays there until Close, also when the process
+// ends without calling it. It may be used by one goroutine at a time.
+type Table struct {
+	cfg    Config
+	table  *nftables.Table
+	native bool
+	closed bool
+}
+
+// Open makes the table, or takes over the one that a killed instance has left, and
+// diverts from then on. The queues should be listened on before.
+//
+// It returns ErrConfig, ErrPrivilege, ErrForeignTable or ErrNoQueue, wrapped, or
+// another error of the kernel.
+func Open(cfg Config) (*Table, error) {
+	if cfg.Name == "" {
+		cfg.Name = DefaultName
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	t := &Table{cfg: cfg, table: &nftables.Table{Name: cfg.Name, Family: nftables.TableFamilyINet}}
+	left, err := t.left()
+	if err != nil {
+		return nil, t.fail("read", err)
+	}
+	// The kernel says only when asked whether it has the native statement.
+	t.native = true
+	err = t.install(left)
+	if missing(err) {
+		t.native = false
+		if err = t.install(left); missing(err) {
+			err = ErrNoQueue
+		}
+	}
+	if err != nil {
+		return nil, t.fail("make", err)
+	}
+	return t, nil
+}
+
+// missing says whether err is what nf_tables answers to an expression that the kernel
+// does not have.
+func missing(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// fail describes err as the failure to do something with the table.
+func (t *Table) fail(what string, err error) error {
+	if privilege.Refused(err) {
+		err = privilege.Needs(privilege.NetAdmin)
+	}
+	return fmt.Errorf("%s nftables table inet %s: %w", what, t.table.Name, err)
+}
+
+// leftover is what is there before we come.
+type leftover uint8
+
+const (
+	// nothing: no table of our name.
+	nothing leftover = iota
+	// usable: a table of ours whose base chains hang where we want them.
+	usable
+	// outdated: a table of ours that another version hung elsewhere.
+	outdated
+)
+
+// left finds out what is there. It returns ErrForeignTable for a table without our
+// marker chain.
+func (t *Table) left() (leftover, error) {
+	conn := &nftables.Conn{}
+	tables, err := conn.ListTablesOfFamily(t.table.Family)
+	if err != nil {
+		return nothing, err
+	}
+	if !slices.ContainsFunc(tables, func(o *nftables.Table) bool { return o.Name == t.table.Name }) {
+		return nothing, nil
+	}
+	chains, err := conn.ListChainsOfTableFamily(t.table.Family)
+	if err != nil {
+		return nothing, err
+	}
+	found, ours := usable, false
+	for _, c := range chains {
+		if c.Table.Name != t.table.Name {
+			continue
+		}
+		if c.Name == markerChain {
+			ours = true
+		}
+		if c.Hooknum != nil && !hungAsOurs(c) {
+			found = outdated
+		}
+	}
+	if !ours {
+		return nothing, fmt.Errorf("%w: delete it with `nft delete table inet %s`, if nobody needs it", ErrForeignTable, t.table.Name)
+	}
+	return found, nil
+}
+
+// install puts the whole table in place in one transaction.
+func (t *Table) install(left leftover) error {
+	conn := &nftables.Conn{}
+	if left == outdated {
+		conn.DelTable(t.table)
+	}
+	if err := addAll(conn, t.table, &t.cfg, t.native); err != nil {
+		return err
+	}
+	return conn.Flush()
+}
+
+// Native says whether the kernel has the queue statement of nftables; otherwise the
+// table uses the NFQUEUE target.
+func (t *Table) Native() bool { return t.native }
+
+// Update changes the inspected ports in one transaction. Flows of ports that are no
+// longer among them are not queued any more from their next packet on. It returns
+// ErrConfig, wrapped, for an empty list or port 0, and then changes nothing.
+func (t *Table) Update(ports ...uint16) error {
+	if err := checkPorts(ports); err != nil {
+		return err
+	}
+	conn := &nftables.Conn{}
+	if err := fillPorts(conn, portSet(t.table), ports); err != nil {
+		return t.fail("update", err)
+	}
+	if err := conn.Flush(); err != nil {
+		return t.fail("update", err)
+	}
+	t.cfg.Ports = slices.Clone(ports)
+	return nil
+}
+
+// StopDiverting lets all further packets pass, in one transaction. Packets that
+// already wait in a queue stay there to be decided: so a program that stops can finish
+// its queues before Close, which drops what still waits.
+func (t *Table) StopDiverting() error {
+	conn := &nftables.Conn{}
+	conn.FlushTable(t.table)
+	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return t.fail("empty", err)
+	}
+	return nil
+}
+
+// Close removes the table and all that is in it. A table that is gone already is no
+// error, nor is a second call.
+func (t *Table) Close() error {
+	if t.closed {
+		return nil
+	}
+	conn := &nftables.Conn{}
+	conn.DelTable(t.table)
+	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return t.fail("delete", err)
+	}
+	t.closed = true
+	return nil
+}

@@ -1,0 +1,359 @@
+// Package eve writes findings and sessions as EVE JSON, one object a line, valid
+// against the schema of Suricata's events, so that dashboards made for those read
+// keepword's too.
+//
+// Writer is for the daemon: it never blocks the packet path. Stream is for replay:
+// it writes in order. Both are inspect.Sinks.
+package eve
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"keepword/inspect"
+	"keepword/inspect/verdict"
+)
+
+// timeLayout is the form of Suricata's timestamps.
+const timeLayout = "2006-01-02T15:04:05.000000-0700"
+
+// Options say what goes into the events. The zero value is fit for replay.
+type Options struct {
+	// HideEnvelope leaves out smtp.mail_from and smtp.rcpt_to, which are personal
+	// data. smtp.helo names a host and stays.
+	HideEnvelope bool
+	// Location is the time zone of the timestamps; nil is the host's.
+	Location *time.Location
+	// Interface turns an interface index into the name for in_iface, "" where it
+	// has none. It is called from one goroutine at a time. Nil leaves in_iface out,
+	// as replay must: a capture's indexes are not this host's.
+	Interface func(index uint32) string
+}
+
+// The members of an event, in the order in which they are written. What has no
+// value is left out.
+type event struct {
+	Timestamp    string    `json:"timestamp"`
+	FlowID       int64     `json:"flow_id"`
+	InIface      string    `json:"in_iface,omitempty"`
+	EventType    string    `json:"event_type"`
+	SrcIP        string    `json:"src_ip"`
+	SrcPort      uint16    `json:"src_port"`
+	DestIP       string    `json:"dest_ip"`
+	DestPort     uint16    `json:"dest_port"`
+	Proto        string    `json:"proto"`
+	IPVersion    int       `json:"ip_v"`
+	PktSrc       string    `json:"pkt_src"`
+	CommunityID  string    `json:"community_id"`
+	AppProto     string    `json:"app_proto,omitempty"`
+	AppProtoOrig string    `json:"app_proto_orig,omitempty"`
+	Direction    string    `json:"direction,omitempty"`
+	Alert        *alert    `json:"alert,omitempty"`
+	Verdict      *outcome  `json:"verdict,omitempty"`
+	Flow         *flow     `json:"flow,omitempty"`
+	SMTP         *smtp     `json:"smtp,omitempty"`
+	TLS          *tls      `json:"tls,omitempty"`
+	Metadata     *metadata `json:"metadata,omitempty"`
+}
+
+type alert struct {
+	Action      string        `json:"action"`
+	GID         int           `json:"gid"`
+	SignatureID int           `json:"signature_id"`
+	Rev         int           `json:"rev"`
+	Signature   string        `json:"signature"`
+	Category    string        `json:"category"`
+	Severity    int           `json:"severity"`
+	Metadata    alertMetadata `json:"metadata"`
+}
+
+// alertMetadata holds arrays because that is the form of Suricata's rule metadata.
+type alertMetadata struct {
+	Finding []string `json:"finding"`
+	Action  []string `json:"action"`
+	Mode    []string `json:"mode"`
+	Reason  []string `json:"reason"`
+	RFC     []string `json:"rfc"`
+	Reply   []string `json:"reply,omitempty"`
+	Detail  []string `json:"detail,omitempty"`
+}
+
+type outcome struct {
+	Action string `json:"action"`
+}
+
+type flow struct {
+	PktsToServer  uint64    `json:"pkts_toserver"`
+	PktsToClient  uint64    `json:"pkts_toclient"`
+	BytesToServer uint64    `json:"bytes_toserver"`
+	BytesToClient uint64    `json:"bytes_toclient"`
+	Start         string    `json:"start"`
+	End           string    `json:"end"`
+	Age           int64     `json:"age"`
+	Bypass        string    `json:"bypass,omitempty"`
+	Bypassed      *struct{} `json:"bypassed,omitempty"`
+	State         string    `json:"state"`
+	Reason        string    `json:"reason"`
+	Alerted       bool      `json:"alerted"`
+}
+
+type smtp struct {
+	HELO     string   `json:"helo,omitempty"`
+	MailFrom string   `json:"mail_from,omitempty"`
+	RcptTo   []string `json:"rcpt_to,omitempty"`
+}
+
+type tls struct {
+	Version   string `json:"version,omitempty"`
+	SNI       string `json:"sni,omitempty"`
+	FromProto string `json:"from_proto,omitempty"`
+}
+
+type metadata struct {
+	FlowBits []string  `json:"flowbits,omitempty"`
+	FlowVars []flowVar `json:"flowvars,omitempty"`
+}
+
+// flowVar is one object of flowvars: exactly one member is set.
+type flowVar struct {
+	Outcome string `json:"starttls.outcome,omitempty"`
+	Reply   string `json:"starttls.reply,omitempty"`
+}
+
+// FlowID returns the flow_id under which the flow of that inspect.Endpoints.ID
+// appears in events. It has at most 53 bits, because readers that keep numbers as
+// floating point, JavaScript's among them, would round a longer one.
+func FlowID(id uint64) int64 {
+	const exact = 1<<53 - 1
+	if low := int64(id & exact); low != 0 {
+		return low
+	}
+	return exact
+}
+
+// encoder turns records into lines. It is used by one goroutine at a time.
+type encoder struct {
+	opt  Options
+	buf  bytes.Buffer
+	json *json.Encoder
+}
+
+func newEncoder(opt Options) *encoder {
+	if opt.Location == nil {
+		opt.Location = time.Local
+	}
+	e := &encoder{opt: opt}
+	e.json = json.NewEncoder(&e.buf)
+	e.json.SetEscapeHTML(false) // <user@example.org> is no HTML, and is read by people
+	return e
+}
+
+// finding returns the line for r, newline included. It is lent until the next call.
+func (e *encoder) finding(r *inspect.FindingRecord) ([]byte, error) {
+	ev := e.common(r.Flow, r.Time, "alert")
+	ev.Direction = "to_client"
+	if r.ToServer {
+		ev.Direction = "to_server"
+	}
+	fact := Describe(r.Finding)
+	ev.Alert = &alert{
+		Action:      allowedOrBlocked(r),
+		GID:         1, // the generator id of ordinary rules
+		SignatureID: fact.Signature,
+		Rev:         fact.Rev,
+		Signature:   fact.Title,
+		Category:    fact.Category,
+		Severity:    fact.Severity,
+		Metadata: alertMetadata{
+			Finding: []string{r.Finding.String()},
+			Action:  []string{r.Action.String()},
+			Mode:    []string{r.Mode.String()},
+			Reason:  []string{r.Reason},
+			RFC:     fact.RFC,
+		},
+	}
+	if r.Code != 0 {
+		ev.Alert.Metadata.Reply = []string{replyCode(r.Code)}
+	}
+	if r.Detail != "" {
+		ev.Alert.Metadata.Detail = []string{r.Detail}
+	}
+	ev.Verdict = &outcome{Action: packetVerdict(r)}
+	return e.line(&ev)
+}
+
+// allowedOrBlocked says whether the finding had consequences: the packet was dropped
+// or altered, or the flow was corrected, refused or ended.
+func allowedOrBlocked(r *inspect.FindingRecord) string {
+	if r.Packet == verdict.Drop || r.Packet == verdict.Replace {
+		return "blocked"
+	}
+	if r.Mode == verdict.Enforce {
+		switch r.Action {
+		case verdict.Correct, verdict.Refuse, verdict.Kill:
+			return "blocked"
+		}
+	}
+	return "allowed"
+}
+
+// packetVerdict says what happened to the packet at hand.
+func packetVerdict(r *inspect.FindingRecord) string {
+	switch {
+	case r.Packet == verdict.Drop:
+		return "drop"
+	case r.Action == verdict.Pass:
+		return "pass"
+	default:
+		return "alert"
+	}
+}
+
+// flowEnd returns the line for r, newline included. It is lent until the next call.
+func (e *encoder) flowEnd(r *inspect.FlowRecord) ([]byte, error) {
+	ev := e.common(r.Flow, r.End, "flow")
+	ev.Flow = &flow{
+		PktsToServer:  r.ToServer.Packets,
+		PktsToClient:  r.ToClient.Packets,
+		BytesToServer: r.ToServer.Bytes,
+		BytesToClient: r.ToClient.Bytes,
+		Start:         e.time(r.Start),
+		End:           e.time(r.End),
+		Age:           max(0, (r.End-r.Start)/int64(time.Second)),
+		State:         string(r.State),
+		Reason:        string(endReason(r.Reason)),
+		Alerted:       r.Alerted,
+	}
+	if r.Bypassed {
+		// The record does not count what passed unread, so the object stays empty.
+		ev.Flow.Bypassed = &struct{}{}
+		ev.Flow.Bypass = "local"
+		if slices.Contains(r.Steps, inspect.StepOffloaded) {
+			ev.Flow.Bypass = "capture" // the kernel took it before the capture point
+		}
+	}
+	describeProtocols(&ev, r)
+	if e.opt.HideEnvelope {
+		ev.SMTP = newSMTP(r.HELO, "", nil)
+	} else {
+		ev.SMTP = newSMTP(r.HELO, r.MailFrom, r.RcptTo)
+	}
+	ev.Metadata = newMetadata(r)
+	return e.line(&ev)
+}
+
+// endReason maps our reasons to those of Suricata, which has no word for an ordinary
+// end: it logs a closed flow when the short timeout of closed flows has run.
+func endReason(r inspect.EndReason) inspect.EndReason {
+	if r == inspect.EndClosed {
+		return inspect.EndTimeout
+	}
+	return r
+}
+
+// describeProtocols sets app_proto, app_proto_orig and tls.
+func describeProtocols(ev *event, r *inspect.FlowRecord) {
+	ev.AppProto = "smtp"
+	// TLS from the first octet never was SMTP that could be seen.
+	wasSMTP := r.HELO != "" || slices.Contains(r.Steps, inspect.StepAsked)
+	if r.Outcome == inspect.OutcomeUpgraded || slices.Contains(r.Steps, inspect.StepServerHello) {
+		ev.AppProto = "tls"
+		if wasSMTP {
+			ev.AppProtoOrig = "smtp"
+		}
+	}
+	if r.TLSVersion != 0 || r.SNI != "" {
+		ev.TLS = &tls{Version: TLSVersion(r.TLSVersion), SNI: r.SNI}
+		if wasSMTP {
+			ev.TLS.FromProto = "smtp"
+		}
+	}
+}
+
+func newSMTP(helo, mailFrom string, rcptTo []string) *smtp {
+	if helo == "" && mailFrom == "" && len(rcptTo) == 0 {
+		return nil
+	}
+	return &smtp{HELO: helo, MailFrom: mailFrom, RcptTo: rcptTo}
+}
+
+func newMetadata(r *inspect.FlowRecord) *metadata {
+	m := &metadata{FlowVars: []flowVar{{Outcome: r.Outcome.String()}}}
+	for _, s := range r.Steps {
+		m.FlowBits = append(m.FlowBits, s.String())
+	}
+	if r.ReplyCode != 0 {
+		m.FlowVars = append(m.FlowVars, flowVar{Reply: replyCode(r.ReplyCode)})
+	}
+	return m
+}
+
+// replyCode writes a reply code with its three digits (RFC 5321 section 4.2).
+func replyCode(code int) string { return fmt.Sprintf("%03d", code) }
+
+// TLSVersion names a version as Suricata does; 0 gives "".
+func TLSVersion(v uint16) string {
+	switch v {
+	case 0:
+		return ""
+	case 0x0300:
+		return "SSLv3"
+	case 0x0301:
+		return "TLSv1"
+	case 0x0302:
+		return "TLS 1.1"
+	case 0x0303:
+		return "TLS 1.2"
+	case 0x0304:
+		return "TLS 1.3"
+	}
+	return "0x" + strconv.FormatUint(uint64(v), 16)
+}
+
+// common returns an event with the members that all events have.
+func (e *encoder) common(f inspect.Endpoints, at int64, eventType string) event {
+	client, server := unmap(f.Client), unmap(f.Server)
+	ev := event{
+		Timestamp:   e.time(at),
+		FlowID:      FlowID(f.ID),
+		EventType:   eventType,
+		SrcIP:       client.Addr().String(),
+		SrcPort:     client.Port(),
+		DestIP:      server.Addr().String(),
+		DestPort:    server.Port(),
+		Proto:       "TCP",
+		IPVersion:   ipVersion(client.Addr()),
+		PktSrc:      "wire/pcap",
+		CommunityID: CommunityID(client, server),
+	}
+	if f.Iface != 0 && e.opt.Interface != nil {
+		ev.InIface = e.opt.Interface(f.Iface)
+	}
+	return ev
+}
+
+func ipVersion(a netip.Addr) int {
+	if a.Is4() {
+		return 4
+	}
+	return 6
+}
+
+func (e *encoder) time(ns int64) string {
+	return time.Unix(0, ns).In(e.opt.Location).Format(timeLayout)
+}
+
+// line encodes ev. Octets of the wire that are no UTF-8 become U+FFFD, and control
+// characters are escaped: encoding/json does both.
+func (e *encoder) line(ev *event) ([]byte, error) {
+	e.buf.Reset()
+	if err := e.json.Encode(ev); err != nil {
+		return nil, fmt.Errorf("encode a %s event: %w", ev.EventType, err)
+	}
+	return e.buf.Bytes(), nil
+}

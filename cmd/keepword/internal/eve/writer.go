@@ -1,0 +1,250 @@
+package eve
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keepword/inspect"
+)
+
+const (
+	// queueLength is how many records wait for the writing goroutine at most. It
+	// covers a stall of the disk of about a second at some thousands of sessions a
+	// second; the queue takes about 4 MiB.
+	queueLength = 8192
+	// patience bounds how long Close and Reopen wait for a destination that takes
+	// no writes, so that a stuck disk or pipe does not keep the daemon from ending.
+	patience = 3 * time.Second
+)
+
+// Writer writes events to a file or to stdout from a goroutine of its own. Its
+// Finding and FlowEnd never block on the destination: what does not fit into the
+// queue is counted and lost. They may be called from several goroutines.
+//
+// A destination that fails, a full disk for example, is tried again every second;
+// meanwhile up to 256 KiB of events are kept, and more are counted and lost.
+type Writer struct {
+	path  string // "" where the log is off, "-" for stdout
+	log   *slog.Logger
+	queue chan record
+	swap  chan *os.File // a new file, from Reopen
+	done  chan struct{} // closed when the goroutine has ended
+
+	// mu keeps the queue from being closed under a sender.
+	mu     sync.RWMutex
+	closed bool
+
+	overflow    atomic.Uint64 // events that found the queue full, or closed
+	lost        atomic.Uint64 // events that the destination did not take
+	writeErrors atomic.Uint64
+}
+
+var _ inspect.Sink = (*Writer)(nil)
+
+// record is a copy of what was lent: exactly one of the two is meant.
+type record struct {
+	isFlow  bool
+	finding inspect.FindingRecord
+	flow    inspect.FlowRecord
+}
+
+// Open starts a Writer. path is a file, appended to and created with mode 0640, its
+// directory made if it is missing; "-" is stdout; "" switches the log off. log takes
+// the few messages about the log itself.
+func Open(path string, opt Options, log *slog.Logger) (*Writer, error) {
+	w := &Writer{path: path, log: log}
+	if path == "" {
+		return w, nil
+	}
+	f := os.Stdout
+	if path != "-" {
+		var err error
+		if f, err = openFile(path); err != nil {
+			return nil, err
+		}
+	}
+	w.start(&sink{dst: f, keep: path == "-"}, opt)
+	return w, nil
+}
+
+func openFile(path string) (*os.File, error) {
+	// The directory is as closed to others as the file: events name people.
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("events: make the directory of %s, or set events.path: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("events: make %s writable, or set events.path: %w", path, err)
+	}
+	return f, nil
+}
+
+func (w *Writer) start(out *sink, opt Options) {
+	w.queue = make(chan record, queueLength)
+	w.swap = make(chan *os.File)
+	w.done = make(chan struct{})
+	go w.run(out, newEncoder(opt))
+}
+
+// Finding queues a copy of r.
+func (w *Writer) Finding(r *inspect.FindingRecord) {
+	if w.queue != nil {
+		w.send(record{finding: *r})
+	}
+}
+
+// FlowEnd queues a copy of r.
+func (w *Writer) FlowEnd(r *inspect.FlowRecord) {
+	if w.queue == nil {
+		return
+	}
+	c := record{isFlow: true, flow: *r}
+	c.flow.Steps = slices.Clone(r.Steps)
+	c.flow.RcptTo = slices.Clone(r.RcptTo)
+	w.send(c)
+}
+
+func (w *Writer) send(c record) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if !w.closed {
+		select {
+		case w.queue <- c:
+			return
+		default:
+		}
+	}
+	w.overflow.Add(1)
+}
+
+// Dropped returns the number of events that were not written and never will be:
+// those that found the queue full and those that the destination did not take.
+func (w *Writer) Dropped() uint64 { return w.overflow.Load() + w.lost.Load() }
+
+// WriteErrors returns the number of writes that failed. A failed write loses nothing
+// by itself: what is left of it is tried again.
+func (w *Writer) WriteErrors() uint64 { return w.writeErrors.Load() }
+
+// ErrStuck is returned by Close and Reopen when the destination takes no writes.
+var ErrStuck = errors.New("the destination takes no writes")
+
+// Reopen opens the path again and goes on there, so that a log can be rotated by
+// renaming it (SIGUSR1). On an error the Writer stays with the file that it has. It
+// does nothing for stdout or a log that is off. It must not be called after Close.
+func (w *Writer) Reopen() error {
+	if w.path == "" || w.path == "-" {
+		return nil
+	}
+	f, err := openFile(w.path)
+	if err != nil {
+		return err
+	}
+	select {
+	case w.swap <- f:
+		return nil
+	case <-time.After(patience):
+		return errors.Join(fmt.Errorf("events: reopen %s: %w", w.path, ErrStuck), f.Close())
+	}
+}
+
+// Close writes what is queued and closes the file. Events that come later are
+// counted as dropped. The error says how many events could not be written.
+func (w *Writer) Close() error {
+	if w.queue == nil {
+		return nil
+	}
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	select {
+	case <-w.done:
+	case <-time.After(patience):
+		return fmt.Errorf("events: %s: %w; %d events are still queued", w.path, ErrStuck, len(w.queue))
+	}
+	if n := w.lost.Load(); n > 0 {
+		return fmt.Errorf("events: %d events could not be written to %s; see whether its disk is full", n, w.path)
+	}
+	return nil
+}
+
+// run encodes and writes until the queue is closed and empty.
+func (w *Writer) run(out *sink, enc *encoder) {
+	defer close(w.done)
+	const retryEvery = time.Second
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
+	said := uint64(0) // overflows already reported
+	for {
+		select {
+		case c, ok := <-w.queue:
+			if !ok {
+				w.flush(out)
+				w.lost.Add(out.abandon())
+				w.sayOverflow(&said)
+				out.close()
+				return
+			}
+			w.add(out, enc, &c)
+			if !out.failing && (len(w.queue) == 0 || out.full()) {
+				w.flush(out)
+			}
+			if len(w.queue) == 0 {
+				w.sayOverflow(&said)
+			}
+		case f := <-w.swap:
+			w.flush(out)
+			w.lost.Add(out.dropTorn())
+			out.close()
+			out.dst, out.keep = f, false
+			w.flush(out)
+		case <-retry.C:
+			w.flush(out)
+		}
+	}
+}
+
+func (w *Writer) add(out *sink, enc *encoder, c *record) {
+	var line []byte
+	var err error
+	if c.isFlow {
+		line, err = enc.flowEnd(&c.flow)
+	} else {
+		line, err = enc.finding(&c.finding)
+	}
+	if err != nil || !out.add(line) {
+		w.lost.Add(1)
+	}
+}
+
+// flush writes what out holds, and reports a destination that fails or works again,
+// once for each change.
+func (w *Writer) flush(out *sink) {
+	was := out.failing
+	if err := out.flush(); err != nil {
+		w.writeErrors.Add(1)
+		if !was {
+			w.log.Error("events cannot be written; trying again every second", "path", w.path, "error", err)
+		}
+	} else if was && !out.failing {
+		w.log.Info("events are written again", "path", w.path, "lost", w.lost.Load())
+	}
+}
+
+// sayOverflow reports the events that found the queue full since the last report.
+func (w *Writer) sayOverflow(said *uint64) {
+	if n := w.overflow.Load(); n != *said {
+		w.log.Warn("events were lost: they came faster than they could be written",
+			"path", w.path, "events", n-*said)
+		*said = n
+	}
+}

@@ -57,7 +57,7 @@ var catalogue = [v.Findings][]v.Action{
 	v.RoleSwap:               {v.Log, v.Pass, v.Kill},
 
 	// TCP and IP.
-	v.OverlapConflict: {v.Correct, v.Kill, v.Log, v.Pass},
+	v.OverlapConflict: {v.Correct, v.Kill},
 	v.DataOnSYN:       {v.Log, v.Pass},
 	v.UrgentData:      {v.Correct, v.Kill, v.Log, v.Pass},
 	v.BadChecksum:     {v.Log, v.Pass},

@@ -64,7 +64,11 @@ type Rules struct {
 	Mode     verdict.Mode
 	StartTLS StartTLS
 	MinTLS   uint16
-	actions  [verdict.Findings]verdict.Action
+	// EditsCommands says that some finding may ask for a command to be refused, so
+	// that no command may be given away before it was read.
+	EditsCommands bool
+
+	actions [verdict.Findings]verdict.Action
 }
 
 // Action returns what to do about f.
@@ -114,6 +118,8 @@ func compile(c Config, s Server) Rules {
 			}
 		}
 	}
+	r.EditsCommands = r.StartTLS == Require || r.StartTLS == Hide || slices.Contains(r.actions[:verdict.TLSRequired], verdict.Refuse) ||
+		r.actions[verdict.AuthInClear] == verdict.Refuse
 	return r
 }
 

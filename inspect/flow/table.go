@@ -1,0 +1,197 @@
+package flow
+
+import "hash/maphash"
+
+// Class sorts flows by how long they may be idle. Each class is kept in the order in
+// which its flows were last touched.
+type Class uint8
+
+const (
+	// Embryonic: no answer to the first segment yet.
+	Embryonic Class = iota
+	// Open: data may pass.
+	Open
+	// Ended: reported, and remembered for late segments.
+	Ended
+
+	classes
+)
+
+// Entry is one flow in a Table. Its address is stable while it is in the table.
+type Entry[T any] struct {
+	Value   T
+	Key     Key
+	Touched int64 // as given to Touch
+	hash    uint32
+	slot    uint32
+	prev    uint32 // slot+1 in the class's list, 0: none
+	next    uint32
+	class   Class
+	used    bool
+}
+
+// chunk is how many entries are allocated at once.
+const chunk = 1024
+
+type list struct{ oldest, newest uint32 } // slot+1
+
+// Table is a hash table of flows under a cap. It allocates only to grow, and is not
+// safe for more than one goroutine.
+type Table[T any] struct {
+	seed   maphash.Seed
+	index  []uint32 // slot+1 at hash, linear probing
+	chunks []*[chunk]Entry[T]
+	free   uint32 // slot+1 of the first free entry, linked by next
+	lists  [classes]list
+	count  [classes]int
+	limit  int
+}
+
+// NewTable returns a Table of at most limit flows.
+func NewTable[T any](limit int) *Table[T] {
+	limit = max(limit, 1)
+	size := 64
+	for size < 2*limit {
+		size *= 2
+	}
+	return &Table[T]{seed: maphash.MakeSeed(), index: make([]uint32, size), limit: limit}
+}
+
+// Len returns how many flows of a class there are.
+func (t *Table[T]) Len(c Class) int { return t.count[c] }
+
+// Full says that Insert needs a flow removed first.
+func (t *Table[T]) Full() bool {
+	return t.count[Embryonic]+t.count[Open]+t.count[Ended] >= t.limit
+}
+
+func (t *Table[T]) at(slot1 uint32) *Entry[T] {
+	return &t.chunks[(slot1-1)/chunk][(slot1-1)%chunk]
+}
+
+func (t *Table[T]) hash(k *Key) uint32 { return uint32(maphash.Comparable(t.seed, *k)) }
+
+// Find returns the flow of that key, nil where there is none.
+func (t *Table[T]) Find(k *Key) *Entry[T] {
+	h := t.hash(k)
+	mask := uint32(len(t.index) - 1)
+	for i := h & mask; t.index[i] != 0; i = (i + 1) & mask {
+		if e := t.at(t.index[i]); e.hash == h && e.Key == *k {
+			return e
+		}
+	}
+	return nil
+}
+
+// Insert adds a flow of class Embryonic, which must not be there yet; the table must
+// not be Full. Its Value is what the entry held when it was removed: the caller
+// makes it new.
+func (t *Table[T]) Insert(k *Key, now int64) *Entry[T] {
+	if t.free == 0 {
+		t.grow()
+	}
+	slot1 := t.free
+	e := t.at(slot1)
+	t.free = e.next
+	e.Key, e.hash, e.used, e.class = *k, t.hash(k), true, Embryonic
+	mask := uint32(len(t.index) - 1)
+	i := e.hash & mask
+	for t.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.index[i] = slot1
+	t.link(e, now)
+	return e
+}
+
+func (t *Table[T]) grow() {
+	c := new([chunk]Entry[T])
+	first := uint32(len(t.chunks)*chunk) + 1
+	t.chunks = append(t.chunks, c)
+	for i := range c {
+		c[i].slot = first + uint32(i)
+		c[i].next = first + uint32(i) + 1
+	}
+	c[chunk-1].next = 0
+	t.free = first
+}
+
+// Remove takes e out. It is to be used no more.
+func (t *Table[T]) Remove(e *Entry[T]) {
+	mask := uint32(len(t.index) - 1)
+	i := e.hash & mask
+	for t.index[i] != e.slot {
+		i = (i + 1) & mask
+	}
+	// Close the gap: an entry behind it moves up unless that is before its own place.
+	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
+		if home := t.at(t.index[j]).hash & mask; (j-home)&mask >= (j-i)&mask {
+			t.index[i] = t.index[j]
+			i = j
+		}
+	}
+	t.index[i] = 0
+	t.unlink(e)
+	e.used = false
+	e.next = t.free
+	t.free = e.slot
+}
+
+// Touch makes e the newest of class c.
+func (t *Table[T]) Touch(e *Entry[T], now int64, c Class) {
+	if e.class == c && t.lists[c].newest == e.slot {
+		e.Touched = now
+		return
+	}
+	t.unlink(e)
+	e.class = c
+	t.link(e, now)
+}
+
+// Oldest returns the flow of class c that was touched longest ago, nil where there is
+// none.
+func (t *Table[T]) Oldest(c Class) *Entry[T] {
+	if o := t.lists[c].oldest; o != 0 {
+		return t.at(o)
+	}
+	return nil
+}
+
+// Slot names e for Slotted.
+func (e *Entry[T]) Slot() uint32 { return e.slot }
+
+// Slotted returns the entry of that name if it is in use; the caller tells by the
+// Value whether it is still the same flow.
+func (t *Table[T]) Slotted(slot uint32) *Entry[T] {
+	if e := t.at(slot); e.used {
+		return e
+	}
+	return nil
+}
+
+func (t *Table[T]) link(e *Entry[T], now int64) {
+	l := &t.lists[e.class]
+	e.Touched, e.prev, e.next = now, l.newest, 0
+	if l.newest != 0 {
+		t.at(l.newest).next = e.slot
+	} else {
+		l.oldest = e.slot
+	}
+	l.newest = e.slot
+	t.count[e.class]++
+}
+
+func (t *Table[T]) unlink(e *Entry[T]) {
+	l := &t.lists[e.class]
+	if e.prev != 0 {
+		t.at(e.prev).next = e.next
+	} else {
+		l.oldest = e.next
+	}
+	if e.next != 0 {
+		t.at(e.next).prev = e.prev
+	} else {
+		l.newest = e.prev
+	}
+	t.count[e.class]--
+}

@@ -1,0 +1,394 @@
+package smtp
+
+import (
+	"bytes"
+	"math"
+)
+
+// Mode is how the client's next octets are read.
+type Mode uint8
+
+const (
+	// Commands: lines, each a command.
+	Commands Mode = iota
+	// MailData: after 354, before the end of mail data.
+	MailData
+	// Chunk: the octets that a BDAT announced (RFC 3030 §2).
+	Chunk
+	// AuthExchange: after 334, a line is the client's response (RFC 4954 §4).
+	AuthExchange
+	// Waiting: the reply to DATA, AUTH or a response decides; nothing is consumed.
+	Waiting
+	// Asked: STARTTLS waits for its reply; nothing is consumed, nothing may come.
+	Asked
+	// Left: 220 answered STARTTLS, or the roles were swapped; the dialogue is over.
+	Left
+)
+
+// ClientKind is what the client did.
+type ClientKind uint8
+
+const (
+	// ClientNone: the octets are used up, or the mode is Waiting, Asked or Left.
+	ClientNone ClientKind = iota
+	// ClientCommand: a command line is complete.
+	ClientCommand
+	// ClientAuthResponse: a line of an AUTH exchange is complete.
+	ClientAuthResponse
+	// ClientEndOfData: mail data has ended.
+	ClientEndOfData
+	// ClientEndOfChunk: a BDAT's octets are complete.
+	ClientEndOfChunk
+	// ClientTooMany: a command was not followed, because MaxPending wait; the
+	// dialogue can't be followed any longer.
+	ClientTooMany
+)
+
+// CommandFlags are what is wrong with a command.
+type CommandFlags uint8
+
+const (
+	// Parameter follows a verb that takes none (STARTTLS: RFC 3207 §4).
+	Parameter CommandFlags = 1 << iota
+	// Malformed is a line that some servers take for STARTTLS and RFC 3207 does not:
+	// leading blanks, a tab, letters behind the verb, a bare LF.
+	Malformed
+	// InTransaction stands between an accepted MAIL and the end of its transaction.
+	InTransaction
+	// BadSize is a BDAT without a chunk size, or with none that fits 63 bits.
+	BadSize
+	// Early comes before the server's greeting.
+	Early
+)
+
+// ClientEvent is what Client found. Line is lent until the next call of Client.
+type ClientEvent struct {
+	Kind  ClientKind
+	Verb  Verb
+	Flags CommandFlags
+	Odd   LineFlags
+	Line  []byte // without its end, at most MaxHead octets
+	Start int    // place of the line's first octet in the octets given; negative: before them
+	last  bool   // BDAT LAST
+}
+
+// ServerKind is what the server did.
+type ServerKind uint8
+
+const (
+	// ServerNone: the octets are used up, or the dialogue is over.
+	ServerNone ServerKind = iota
+	// ServerLine: a line of a reply is complete.
+	ServerLine
+)
+
+// ServerEvent is what Server found. Text and Line are lent until the next call of
+// Server.
+type ServerEvent struct {
+	Kind  ServerKind
+	To    Command // what is answered
+	Code  int     // 0: the line is no reply
+	First bool    // of its reply
+	Final bool    // of its reply
+	// Surplus: no command waits for this reply.
+	Surplus bool
+	// Differs: the code is not that of the reply's first line.
+	Differs bool
+	Odd     LineFlags
+	Line    []byte // without its end, at most MaxHead octets
+	Text    []byte // behind code and separator
+	Start   int    // as in ClientEvent
+}
+
+// Dialogue is one SMTP session. Init makes it ready.
+type Dialogue struct {
+	heads   *Heads
+	waiting pending
+	client  lineReader
+	server  lineReader
+	chunk   uint64 // octets that the BDAT at hand still has
+	mode    Mode
+	data    dataScanner
+	// code is that of the reply's first line while a reply is under way, else 0.
+	code          uint16
+	inReply       bool
+	greeted       bool
+	inTransaction bool
+}
+
+// Init makes d the start of a session, before its greeting. Heads is shared by the
+// Dialogues of one worker.
+func (d *Dialogue) Init(heads *Heads) {
+	*d = Dialogue{heads: heads}
+	d.waiting.push(Command{Verb: VerbGreeting})
+}
+
+// Release gives borrowed buffers back. d is to be used no more.
+func (d *Dialogue) Release() {
+	d.client.length, d.server.length = 0, 0
+	d.client.rest(d.heads)
+	d.server.rest(d.heads)
+	d.waiting = pending{}
+	d.mode = Left
+}
+
+// Mode returns how the client's next octets will be read.
+func (d *Dialogue) Mode() Mode { return d.mode }
+
+// Refused says that the command that Client returned last was made a NOOP on its way
+// to the server. The mark comes back with the reply; what follows the command is read
+// as commands again.
+func (d *Dialogue) Refused(note uint8) {
+	c := d.waiting.back()
+	c.Verb, c.Note = VerbNOOP, note
+	if d.mode == Waiting || d.mode == Asked {
+		d.mode = Commands
+	}
+}
+
+// Next returns the command that the server's next reply answers, or the one under
+// way; false where none waits.
+func (d *Dialogue) Next() (Command, bool) {
+	if d.waiting.empty() {
+		return Command{}, false
+	}
+	return *d.waiting.front(), true
+}
+
+// InReply says that a reply of several lines is under way.
+func (d *Dialogue) InReply() bool { return d.inReply }
+
+// ClientPartial returns the client's line so far, as far as it was kept, lent until
+// the next call of Client, and its true length.
+func (d *Dialogue) ClientPartial() (head []byte, length int) {
+	return d.client.partial(), d.client.length
+}
+
+// ServerPartial is ClientPartial for the server's line.
+func (d *Dialogue) ServerPartial() (head []byte, length int) {
+	return d.server.partial(), d.server.length
+}
+
+// InTransaction says that a MAIL was accepted and its transaction goes on.
+func (d *Dialogue) InTransaction() bool { return d.inTransaction }
+
+// Client consumes octets of the client up to the next event. It must be called
+// again with the rest until it returns ClientNone.
+func (d *Dialogue) Client(b []byte) (n int, ev ClientEvent) {
+	d.client.rest(d.heads)
+	if len(b) == 0 {
+		return 0, ev
+	}
+	switch d.mode {
+	case MailData:
+		n, end := d.data.scan(b)
+		if end {
+			ev = d.expect(ClientEvent{Kind: ClientEndOfData, Verb: VerbEndOfData})
+			d.mode = Commands
+		}
+		return n, ev
+	case Chunk:
+		if uint64(len(b)) < d.chunk {
+			d.chunk -= uint64(len(b))
+			return len(b), ev
+		}
+		n, d.chunk, d.mode = int(d.chunk), 0, Commands
+		return n, ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
+	case Commands, AuthExchange:
+		n, line, odd, start, ok := d.client.next(b, d.heads)
+		if !ok {
+			return n, ev
+		}
+		ev = ClientEvent{Odd: odd, Line: line, Start: start}
+		if d.mode == AuthExchange {
+			ev.Kind, ev.Verb = ClientAuthResponse, VerbAuthResponse
+			d.mode = Waiting
+		} else {
+			d.command(&ev)
+		}
+		return n, d.expect(ev)
+	}
+	return 0, ev
+}
+
+// expect lets the event's command wait for its reply.
+func (d *Dialogue) expect(ev ClientEvent) ClientEvent {
+	if !d.waiting.push(Command{Verb: ev.Verb, last: ev.last}) {
+		ev.Kind = ClientTooMany
+	}
+	return ev
+}
+
+// command reads a command line and moves to the mode that it asks for.
+func (d *Dialogue) command(ev *ClientEvent) {
+	ev.Kind = ClientCommand
+	if !d.greeted {
+		ev.Flags |= Early
+	}
+	if d.inTransaction {
+		ev.Flags |= InTransaction
+	}
+	token, rest := ev.Line, []byte(nil)
+	if i := bytes.IndexByte(token, ' '); i >= 0 {
+		token, rest = token[:i], token[i+1:]
+	}
+	ev.Verb = lookup(token)
+	switch ev.Verb {
+	case VerbUnknown:
+		d.almostSTARTTLS(ev)
+	case VerbSTARTTLS, VerbXANONYMOUSTLS:
+		// RFC 5321 §4.1.1 lets a receiver tolerate trailing white space.
+		if len(bytes.TrimRight(rest, " ")) > 0 {
+			ev.Flags |= Parameter
+		}
+		if ev.Odd&BareLF != 0 {
+			ev.Flags |= Malformed
+		}
+		d.mode = Asked
+	case VerbDATA, VerbAUTH, VerbTURN, VerbATRN:
+		d.mode = Waiting
+	case VerbBDAT:
+		// The octets follow whatever the reply (RFC 3030 §2); a size that is no size
+		// announces none.
+		size, last, ok := chunkSize(rest)
+		if !ok {
+			ev.Flags |= BadSize
+		} else if size > 0 {
+			d.chunk, d.mode = size, Chunk
+		}
+		ev.last = last
+	}
+}
+
+// almostSTARTTLS marks the lines that a careless server takes for STARTTLS.
+func (d *Dialogue) almostSTARTTLS(ev *ClientEvent) {
+	trimmed := bytes.TrimLeft(ev.Line, " \t\v\f\r\x00")
+	if !HasPrefixFold(trimmed, "STARTTLS") {
+		return
+	}
+	ev.Verb = VerbSTARTTLS
+	ev.Flags |= Malformed
+	after := trimmed[len("STARTTLS"):]
+	if len(after) == 0 || after[0] == ' ' || after[0] == '\t' {
+		d.mode = Asked
+	}
+	// Letters behind the verb: another verb. It is followed as one, and only a 220
+	// makes it STARTTLS.
+}
+
+// chunkSize reads BDAT's arguments: chunk-size [SP "LAST"] (RFC 3030 §2).
+func chunkSize(args []byte) (size uint64, last, ok bool) {
+	args = bytes.TrimRight(args, " ")
+	digits, end := args, []byte(nil)
+	if i := bytes.IndexByte(args, ' '); i >= 0 {
+		digits, end = args[:i], bytes.TrimLeft(args[i+1:], " ")
+	}
+	last = EqualFold(end, "LAST")
+	if len(digits) == 0 || len(end) > 0 && !last {
+		return 0, false, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' || size > (math.MaxInt64-9)/10 {
+			return 0, false, false
+		}
+		size = size*10 + uint64(c-'0')
+	}
+	return size, last, true
+}
+
+// Server consumes octets of the server up to the next event. It must be called
+// again with the rest until it returns ServerNone.
+func (d *Dialogue) Server(b []byte) (n int, ev ServerEvent) {
+	d.server.rest(d.heads)
+	if d.mode == Left || len(b) == 0 {
+		return 0, ev
+	}
+	n, line, odd, start, ok := d.server.next(b, d.heads)
+	if !ok {
+		return n, ev
+	}
+	ev = ServerEvent{Kind: ServerLine, Odd: odd, Line: line, Start: start, First: !d.inReply}
+	ev.Code, ev.Final, ev.Text = ParseReplyLine(line)
+	if d.inReply && ev.Code != int(d.code) {
+		ev.Differs = true
+		if ev.Code == 0 {
+			ev.Final = false // a line that lost its code, within a reply
+		}
+	}
+	d.pair(&ev)
+	return n, ev
+}
+
+// pair finds what a line answers and, on its reply's last line, lets it take effect.
+func (d *Dialogue) pair(ev *ServerEvent) {
+	if !d.greeted && ev.First && ev.Code/100 == 2 && ev.Code != 220 && d.waiting.length > 1 {
+		// No greeting has this code (RFC 5321 §4.3.2); commands wait: it was missed.
+		d.waiting.pop()
+		d.greeted = true
+	}
+	if d.waiting.empty() {
+		ev.Surplus = true
+		d.inReply = !ev.Final
+		d.code = uint16(ev.Code)
+		return
+	}
+	ev.To = *d.waiting.front()
+	if ev.First {
+		d.code = uint16(ev.Code)
+	}
+	d.inReply = !ev.Final
+	if !ev.Final {
+		return
+	}
+	if ev.Code == 0 && ev.To.Verb != VerbSTARTTLS && ev.To.Verb != VerbXANONYMOUSTLS {
+		return // noise between replies; clients skip it
+	}
+	d.waiting.pop()
+	d.effect(ev.To, ev.Code)
+}
+
+// effect is what a reply does to the session.
+func (d *Dialogue) effect(c Command, code int) {
+	good := code/100 == 2
+	switch c.Verb {
+	case VerbGreeting:
+		d.greeted = true
+	case VerbEHLO, VerbHELO, VerbRSET:
+		// RFC 5321 §4.1.4, 4.1.1.5.
+		if good {
+			d.inTransaction = false
+		}
+	case VerbMAIL:
+		if good {
+			d.inTransaction = true
+		}
+	case VerbDATA:
+		d.mode = Commands
+		if code == 354 {
+			d.mode, d.data = MailData, dataStart
+		}
+	case VerbEndOfData:
+		d.inTransaction = false
+	case VerbBDAT:
+		if c.last {
+			d.inTransaction = false
+		}
+	case VerbAUTH, VerbAuthResponse:
+		d.mode = Commands
+		if code == 334 {
+			d.mode = AuthExchange
+		}
+	case VerbSTARTTLS, VerbXANONYMOUSTLS:
+		switch {
+		case code == 220:
+			d.mode = Left
+		case d.mode == Asked && d.waiting.empty(): // not a look-alike before it
+			d.mode = Commands
+		}
+	case VerbTURN, VerbATRN:
+		d.mode = Commands
+		if good {
+			d.mode = Left
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package control
+
+import "time"
+
+// Status is what the daemon tells of itself. The names of its JSON members are
+// relied upon by scripts (keepword status --json): members may be added, none is
+// renamed. Counters start at 0 with the daemon.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+
+	Mode  string   `json:"mode"` // enforce or observe
+	Ports []uint16 `json:"ports"`
+	Hooks []string `json:"hooks"`
+
+	// Engine says in words how packets are received, Offload how finished flows
+	// are let through. Expression is the kernel's way to queue: native or compat.
+	Engine     string `json:"engine"`
+	Expression string `json:"expression"`
+	Offload    string `json:"offload"`
+
+	// ConfigPath is "" where the built-in defaults are in force.
+	ConfigPath string `json:"config_path"`
+	// Reload is the last reload, nil where there was none.
+	Reload *Reload `json:"reload,omitempty"`
+
+	Queues []Queue `json:"queues"`
+	// Flows are the flows in the table, by TCP state.
+	Flows map[string]uint64 `json:"flows"`
+	// Sessions are the sessions that have ended, by starttls.outcome.
+	Sessions  map[string]uint64 `json:"sessions"`
+	Findings  []FindingCount    `json:"findings"`
+	LostSight []LostSight       `json:"lost_sight"`
+	Memory    Memory            `json:"memory"`
+	Events    Events            `json:"events"`
+}
+
+// Reload is the result of reading the configuration again.
+type Reload struct {
+	Time time.Time `json:"time"`
+	// Error is "" where the new configuration is in force; otherwise the old one
+	// is.
+	Error string `json:"error,omitempty"`
+}
+
+// Queue is one netfilter queue.
+type Queue struct {
+	Number uint16 `json:"number"`
+	// Depth is the number of packets that wait in the kernel now.
+	Depth uint64 `json:"depth"`
+	// Dropped packets found the kernel's queue full. UserDropped packets did not
+	// fit into the socket's buffer.
+	Dropped     uint64 `json:"dropped"`
+	UserDropped uint64 `json:"user_dropped"`
+	// Stale verdicts came for packets that the kernel no longer had.
+	Stale uint64 `json:"stale"`
+	// Packets are the packets decided, by verdict.
+	Packets map[string]uint64 `json:"packets"`
+}
+
+// FindingCount counts one finding with one action.
+type FindingCount struct {
+	Finding string `json:"finding"`
+	Action  string `json:"action"`
+	Count   uint64 `json:"count"`
+}
+
+// LostSight counts one cause of lost sight under the policy that met it.
+type LostSight struct {
+	Cause  string `json:"cause"`  // a key of the configuration's when
+	Policy string `json:"policy"` // pass, drop or kill
+	Count  uint64 `json:"count"`
+}
+
+// Memory is what the flow tables hold and may hold, in octets.
+type Memory struct {
+	Used  uint64 `json:"used"`
+	Limit uint64 `json:"limit"`
+}
+
+// Events is the state of the event log.
+type Events struct {
+	Dropped     uint64 `json:"dropped"`
+	WriteErrors uint64 `json:"write_errors"`
+}

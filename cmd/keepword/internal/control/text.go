@@ -1,0 +1,199 @@
+package control
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+)
+
+const (
+	width    = 80 // columns of the rendering
+	labelled = 12 // columns of the labels in front of the facts
+)
+
+// WriteText writes s for a person, at most 80 columns wide and without colour. now
+// is the time that the daemon's age is reckoned from; times are shown in its zone.
+func (s *Status) WriteText(w io.Writer, now time.Time) error {
+	t := &text{zone: now.Location()}
+	t.wrapped("", fmt.Sprintf("keepword %s, process %d, up %s, since %s",
+		s.Version, s.PID, age(now.Sub(s.Started)), t.time(s.Started)))
+	t.fact("mode", s.Mode)
+	t.fact("ports", join(s.Ports))
+	t.fact("hooks", strings.Join(s.Hooks, ", "))
+	t.fact("engine", s.Engine)
+	t.fact("expression", s.Expression)
+	t.fact("offload", s.Offload)
+	t.fact("config", s.config(t))
+	t.fact("memory", fmt.Sprintf("%s of %s", octets(s.Memory.Used), octets(s.Memory.Limit)))
+	if s.Events.Dropped > 0 || s.Events.WriteErrors > 0 {
+		t.fact("events", fmt.Sprintf("%d lost, %d writes failed", s.Events.Dropped, s.Events.WriteErrors))
+	}
+	t.queues(s.Queues)
+	t.counts("Flows now", s.Flows)
+	t.counts("Sessions ended", s.Sessions)
+	t.table("Findings", "None.", func(row func(...any)) {
+		for _, f := range s.Findings {
+			row(f.Count, f.Finding, f.Action)
+		}
+	})
+	t.table("Lost sight", "Never.", func(row func(...any)) {
+		for _, l := range s.LostSight {
+			row(l.Count, l.Cause, l.Policy)
+		}
+	})
+	_, err := w.Write(t.buf.Bytes())
+	return err
+}
+
+func (s *Status) config(t *text) string {
+	c := s.ConfigPath
+	if c == "" {
+		c = "built-in defaults"
+	}
+	switch {
+	case s.Reload == nil:
+		return c
+	case s.Reload.Error == "":
+		return c + ", reloaded " + t.time(s.Reload.Time)
+	}
+	return c + "; the reload of " + t.time(s.Reload.Time) + " failed and changed nothing: " + s.Reload.Error
+}
+
+// text is a page being written.
+type text struct {
+	buf  bytes.Buffer
+	zone *time.Location
+}
+
+func (t *text) time(at time.Time) string { return at.In(t.zone).Format("2006-01-02 15:04:05") }
+
+// fact writes a label and its value.
+func (t *text) fact(label, value string) {
+	t.wrapped(fmt.Sprintf("%-*s", labelled, label), value)
+}
+
+// wrapped writes value behind label, broken at blanks, the following lines indented
+// as far as the first. Whatever is not printable is escaped: some values quote files.
+func (t *text) wrapped(label, value string) {
+	column := len(label)
+	t.buf.WriteString(label)
+	at := column
+	for _, word := range strings.Fields(value) {
+		word = printable(word)
+		if at > column {
+			if at+1+len(word) > width {
+				t.buf.WriteString("\n" + strings.Repeat(" ", column))
+				at = column
+			} else {
+				t.buf.WriteByte(' ')
+				at++
+			}
+		}
+		for at+len(word) > width { // a path, for example, longer than a line
+			cut := width - at
+			t.buf.WriteString(word[:cut] + "\n" + strings.Repeat(" ", column))
+			word, at = word[cut:], column
+		}
+		t.buf.WriteString(word)
+		at += len(word)
+	}
+	t.buf.WriteByte('\n')
+}
+
+// printable escapes what is not printable ASCII, so that columns can be counted in
+// octets.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	q := strconv.QuoteToASCII(s)
+	return q[1 : len(q)-1]
+}
+
+func (t *text) queues(queues []Queue) {
+	t.table("Queues", "None.", func(row func(...any)) {
+		for i, q := range queues {
+			if i == 0 {
+				row("queue", "waiting", "queue full", "buffer full", "stale")
+			}
+			row(q.Number, q.Depth, q.Dropped, q.UserDropped, q.Stale)
+		}
+	})
+	verdicts := make(map[string]uint64)
+	for _, q := range queues {
+		for name, n := range q.Packets {
+			verdicts[name] += n
+		}
+	}
+	t.counts("Packets", verdicts)
+}
+
+// counts writes a table of names and counts, by name.
+func (t *text) counts(title string, counts map[string]uint64) {
+	t.table(title, "None.", func(row func(...any)) {
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			row(counts[name], name)
+		}
+	})
+}
+
+// table writes a title and the rows that fill makes, in aligned columns, or empty
+// where it makes none.
+func (t *text) table(title, empty string, fill func(row func(cells ...any))) {
+	fmt.Fprintf(&t.buf, "\n%s\n", title)
+	before := t.buf.Len()
+	tw := tabwriter.NewWriter(&t.buf, 0, 0, 2, ' ', 0)
+	fill(func(cells ...any) {
+		var line []string
+		for _, c := range cells {
+			line = append(line, printable(fmt.Sprint(c)))
+		}
+		fmt.Fprintf(tw, "  %s\n", strings.Join(line, "\t"))
+	})
+	tw.Flush() // to a buffer, which takes everything
+	if t.buf.Len() == before {
+		fmt.Fprintf(&t.buf, "  %s\n", empty)
+	}
+}
+
+func join(ports []uint16) string {
+	var s []string
+	for _, p := range ports {
+		s = append(s, strconv.Itoa(int(p)))
+	}
+	return strings.Join(s, ", ")
+}
+
+// octets writes n with a binary unit, rounded down.
+func octets(n uint64) string {
+	for _, u := range []struct {
+		shift int
+		name  string
+	}{{30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if n>>u.shift >= 10 {
+			return fmt.Sprintf("%d %s", n>>u.shift, u.name)
+		}
+	}
+	return fmt.Sprintf("%d octets", n)
+}
+
+// age writes d in its two largest units.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", max(0, d)/time.Second)
+}

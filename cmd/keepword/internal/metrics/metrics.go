@@ -1,0 +1,137 @@
+// Package metrics shows the daemon's counters to Prometheus.
+//
+// Nothing is counted here: a Collector asks for a snapshot at each scrape. Of the
+// metrics that are promised, keepword_offloaded_flows, keepword_offloaded_bytes_total
+// and keepword_history_entries have no source in this version and are absent, not 0.
+package metrics
+
+import (
+	"runtime"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keepword/cmd/keepword/internal/control"
+)
+
+// Snapshot is the state of the daemon at one scrape.
+type Snapshot struct {
+	// Status gives every counter. A pair of labels occurs at most once in
+	// Findings and in LostSight.
+	Status control.Status
+	// Latency is the time from a packet's arrival to its verdict; nil where it is
+	// not measured, and the metric is then absent.
+	Latency *Histogram
+}
+
+// Histogram are counts of durations in seconds.
+type Histogram struct {
+	// Bounds are the buckets' upper bounds, ascending, without +Inf.
+	Bounds []float64
+	// Counts are the durations of each bucket alone, not of those below it; the
+	// last one, behind all Bounds, counts what was longer.
+	Counts []uint64
+	// Sum is that of all durations.
+	Sum float64
+}
+
+// The values of the label where of keepword_queue_dropped_total.
+const (
+	whereQueue  = "queue"  // the kernel's queue was full
+	whereSocket = "socket" // the socket's receive buffer was full
+)
+
+var (
+	packets    = desc("packets_total", "Packets decided, by queue and verdict.", "queue", "verdict")
+	flows      = desc("flows", "Flows in the table, by TCP state.", "state")
+	findings   = desc("findings_total", "Findings, by the catalogue's id and what was done.", "finding", "action")
+	lostSight  = desc("lost_sight_total", "Times that inspection lost sight, by cause and the policy that met it.", "cause", "policy")
+	latency    = desc("verdict_latency_seconds", "Time from a packet's arrival to its verdict.")
+	queueDepth = desc("queue_depth", "Packets that wait in the kernel for a verdict.", "queue")
+	dropped    = desc("queue_dropped_total", "Packets lost before inspection, by queue and place.", "queue", "where")
+	stale      = desc("stale_verdicts_total", "Verdicts on packets that the kernel no longer had.")
+	memory     = desc("memory_bytes", "Memory that the flow tables hold.")
+	memoryMax  = desc("memory_limit_bytes", "Memory that the flow tables may hold.")
+	reloadOK   = desc("config_last_reload_successful", "1 where the last reading of the configuration succeeded, else 0.")
+	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion")
+)
+
+var all = []*prometheus.Desc{packets, flows, findings, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, reloadOK, buildInfo}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("keepword_"+name, help, labels, nil)
+}
+
+// Collector is a prometheus.Collector over snapshots.
+type Collector struct {
+	snapshot func() Snapshot
+}
+
+// NewCollector returns a Collector that calls snapshot at each scrape, from the
+// scrape's goroutine.
+func NewCollector(snapshot func() Snapshot) *Collector { return &Collector{snapshot} }
+
+// Describe sends every metric that Collect may send.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range all {
+		ch <- d
+	}
+}
+
+// Collect sends the metrics of one snapshot.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	snap := c.snapshot()
+	s := &snap.Status
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+
+	var staleSum uint64
+	for _, q := range s.Queues {
+		number := strconv.Itoa(int(q.Number))
+		for name, n := range q.Packets {
+			counter(packets, n, number, name)
+		}
+		gauge(queueDepth, q.Depth, number)
+		counter(dropped, q.Dropped, number, whereQueue)
+		counter(dropped, q.UserDropped, number, whereSocket)
+		staleSum += q.Stale
+	}
+	counter(stale, staleSum)
+	for state, n := range s.Flows {
+		gauge(flows, n, state)
+	}
+	for _, f := range s.Findings {
+		counter(findings, f.Count, f.Finding, f.Action)
+	}
+	for _, l := range s.LostSight {
+		counter(lostSight, l.Count, l.Cause, l.Policy)
+	}
+	gauge(memory, s.Memory.Used)
+	gauge(memoryMax, s.Memory.Limit)
+	ok := uint64(1) // the daemon does not start on a configuration that it cannot read
+	if s.Reload != nil && s.Reload.Error != "" {
+		ok = 0
+	}
+	gauge(reloadOK, ok)
+	gauge(buildInfo, 1, s.Version, runtime.Version())
+	if h := snap.Latency; h != nil {
+		ch <- h.metric()
+	}
+}
+
+// metric turns h into the cumulative form that Prometheus wants.
+func (h *Histogram) metric() prometheus.Metric {
+	buckets := make(map[float64]uint64, len(h.Bounds))
+	var total uint64
+	for i, n := range h.Counts {
+		total += n
+		if i < len(h.Bounds) {
+			buckets[h.Bounds[i]] = total
+		}
+	}
+	return prometheus.MustNewConstHistogram(latency, total, h.Sum, buckets)
+}

@@ -198,8 +198,8 @@ const replyPrefix = len("250-")
 
 // mayBeReply says whether a server's line that begins so may be a reply's.
 func mayBeReply(start []byte) bool {
-	for i, c := range start {
-		if i < 3 && (c < '0' || c > '9') || i == 3 && c != '-' && c != ' ' && c != '\r' {
+	for i, c := range start[:min(len(start), replyPrefix)] {
+		if i < 3 && (c < '0' || c > '9') || i == 3 && !strings.ContainsRune("- \r\n", rune(c)) {
 			return false
 		}
 	}

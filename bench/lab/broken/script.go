@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -354,10 +353,7 @@ func replyLine(line []byte) (code int, final bool) {
 	if !mayBeReply(line) || len(line) < replyPrefix {
 		return 0, true
 	}
-	code, err := strconv.Atoi(string(line[:3]))
-	if err != nil { // mayBeReply has seen three digits
-		return 0, true
-	}
+	code = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
 	return code, line[3] != '-'
 }
 

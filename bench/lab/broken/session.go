@@ -51,9 +51,13 @@ func serveSession(srv *Server, wire *tap) {
 	s := &session{srv: srv, wire: wire, conn: wire, r: bufio.NewReaderSize(wire, maxLine)}
 	// Errors are the client's going, our closing, or the lifetime's end; each of them
 	// is in the transcript.
-	if errors.Is(s.dialogue(), errQuit) {
-		linger(s.wire)
+	if !errors.Is(s.dialogue(), errQuit) {
+		return
 	}
+	if conn, ok := s.conn.(*tls.Conn); ok {
+		_ = conn.CloseWrite() // close_notify; where the client is gone it needs none
+	}
+	linger(s.wire)
 }
 
 // linger closes in our direction and waits, bounded, for the client to do so too.

@@ -143,23 +143,29 @@ func listen(tb testing.TB, h *netns.Host, addr string, serve func(c net.Conn)) {
 		l, err = net.Listen("tcp", addr)
 		return err
 	})
-	var conns sync.WaitGroup
-	conns.Go(func() {
+	stopped := make(chan struct{})
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			conns.Go(func() {
-				defer func() { _ = c.Close() }()
+			serving.Go(func() {
+				<-stopped
+				_ = c.Close()
+			})
+			serving.Go(func() {
 				_ = c.SetDeadline(time.Now().Add(patience))
 				serve(c)
+				_ = c.Close()
 			})
 		}
 	})
 	tb.Cleanup(func() {
 		_ = l.Close()
-		conns.Wait()
+		close(stopped)
+		serving.Wait()
 	})
 }
 
@@ -289,6 +295,8 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func forEachServer(t *testing.T, f func(t *testing.T, addr string)) {
 	for i, addr := range serverAddrs {

@@ -74,7 +74,7 @@ func TestCloseOfATableThatSomebodyElseDeletedIsNoError(t *testing.T) {
 	h.Do(table.Close)
 }
 
-func TestStopDivertingLeavesNoRule(t *testing.T) {
+func TestStopDivertingEmptiesTheHooks(t *testing.T) {
 	h := netns.New(t)
 	table := open(t, h, labConfig)
 	h.Do(table.StopDiverting)

@@ -282,7 +282,11 @@ func (t *Table) Update(ports ...uint16) error {
 // its queues before Close, which drops what still waits.
 func (t *Table) StopDiverting() error {
 	conn := &nftables.Conn{}
-	conn.FlushTable(t.table)
+	// The divert chain stays as it is: without its `ct` expression the kernel might
+	// take connection tracking off its hooks, and that empties all queues as well.
+	for _, h := range t.cfg.Hooks {
+		conn.FlushChain(&nftables.Chain{Table: t.table, Name: h.String()})
+	}
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return t.fail("empty", err)
 	}

@@ -189,25 +189,27 @@ func TestAHeldPacketWaitsWhileOthersPass(t *testing.T) {
 	}
 }
 
+// resetBoth ends a connection on both sides when its client sends content.
+func resetBoth(b *dataplane.Batch) {
+	const rst, ack = 0x04, 0x10
+	for i := range b.Packets {
+		p := &b.Packets[i]
+		p.Verdict = verdict.Accept
+		s := parse(p.Data)
+		if !s.toServer() {
+			continue
+		}
+		p.Verdict = verdict.Drop
+		b.Injected = append(b.Injected,
+			bare(s.src, s.dst, s.seq(), s.ack(), rst|ack), // to the server, in the client's name
+			bare(s.dst, s.src, s.ack(), s.seq(), rst|ack)) // to the client, in the server's
+	}
+}
+
 func TestAnInjectedResetEndsAConnectionOnBothSides(t *testing.T) {
 	forEachServer(t, func(t *testing.T, addr string) {
 		p := newPair(t)
-		in := func(b *dataplane.Batch) {
-			for i := range b.Packets {
-				p := &b.Packets[i]
-				p.Verdict = verdict.Accept
-				s := parse(p.Data)
-				if !s.toServer() {
-					continue
-				}
-				const rst, ack = 0x04, 0x10
-				p.Verdict = verdict.Drop
-				b.Injected = append(b.Injected,
-					bare(s.src, s.dst, s.seq(), s.ack(), rst|ack), // to this host, in the client's name
-					bare(s.dst, s.src, s.ack(), s.seq(), rst|ack)) // to the client, in this host's
-			}
-		}
-		e := inline(t, p.server, inspector(in))
+		e := inline(t, p.server, inspector(resetBoth))
 		ended := make(chan error, 1)
 		listen(t, p.server, addr, func(c net.Conn) {
 			_, err := c.Read(make([]byte, 1))

@@ -10,19 +10,18 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
+
+	"keepword/cmd/keepword/internal/report/page"
 )
 
-const (
-	width    = 80 // columns of the rendering
-	labelled = 12 // columns of the labels in front of the facts
-)
+// labelled is the number of columns of the labels in front of the facts.
+const labelled = 12
 
 // WriteText writes s for a person, at most 80 columns wide and without colour. now
 // is the time that the daemon's age is reckoned from; times are shown in its zone.
 func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	t := &text{zone: now.Location()}
-	t.wrapped("", fmt.Sprintf("keepword %s, process %d, up %s, since %s",
+	page.Wrap(&t.buf, "", fmt.Sprintf("keepword %s, process %d, up %s, since %s",
 		s.Version, s.PID, age(now.Sub(s.Started)), t.time(s.Started)))
 	t.fact("mode", s.Mode)
 	t.fact("ports", join(s.Ports))
@@ -74,47 +73,9 @@ type text struct {
 
 func (t *text) time(at time.Time) string { return at.In(t.zone).Format("2006-01-02 15:04:05") }
 
-// fact writes a label and its value.
+// fact writes a label and its value, which may quote a file and is escaped.
 func (t *text) fact(label, value string) {
-	t.wrapped(fmt.Sprintf("%-*s", labelled, label), value)
-}
-
-// wrapped writes value behind label, broken at blanks, the following lines indented
-// as far as the first. Whatever is not printable is escaped: some values quote files.
-func (t *text) wrapped(label, value string) {
-	column := len(label)
-	t.buf.WriteString(label)
-	at := column
-	for _, word := range strings.Fields(value) {
-		word = printable(word)
-		if at > column {
-			if at+1+len(word) > width {
-				t.buf.WriteString("\n" + strings.Repeat(" ", column))
-				at = column
-			} else {
-				t.buf.WriteByte(' ')
-				at++
-			}
-		}
-		for at+len(word) > width { // a path, for example, longer than a line
-			cut := width - at
-			t.buf.WriteString(word[:cut] + "\n" + strings.Repeat(" ", column))
-			word, at = word[cut:], column
-		}
-		t.buf.WriteString(word)
-		at += len(word)
-	}
-	t.buf.WriteByte('\n')
-}
-
-// printable escapes what is not printable ASCII, so that columns can be counted in
-// octets.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1 : len(q)-1]
+	page.Wrap(&t.buf, fmt.Sprintf("%-*s", labelled, label), value)
 }
 
 func (t *text) queues(queues []Queue) {
@@ -153,7 +114,7 @@ func (t *text) table(title, empty string, fill func(row func(cells ...any))) {
 	fill(func(cells ...any) {
 		var line []string
 		for _, c := range cells {
-			line = append(line, printable(fmt.Sprint(c)))
+			line = append(line, page.Printable(fmt.Sprint(c)))
 		}
 		fmt.Fprintf(tw, "  %s\n", strings.Join(line, "\t"))
 	})

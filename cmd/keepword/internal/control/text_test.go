@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keepword/cmd/keepword/internal/report/page"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -79,7 +81,7 @@ func TestNoLineOfTheStatusIsWiderThanEightyColumnsOrHoldsAControlCharacter(t *te
 	s.Queues[0] = Queue{Number: math.MaxUint16, Depth: 1 << 40, Dropped: 1 << 40, UserDropped: 1 << 40, Stale: 1 << 40}
 	for line := range strings.Lines(render(t, s, s.Started)) {
 		line = strings.TrimSuffix(line, "\n")
-		if len(line) > width {
+		if len(line) > page.Width {
 			t.Errorf("%d columns: %q", len(line), line)
 		}
 		for _, c := range []byte(line) {

@@ -197,3 +197,19 @@ func TestAConnectionCarriesSeveralRequestsAndBadOnesAreAnswered(t *testing.T) {
 		t.Error("a connection with an endless request stays open")
 	}
 }
+
+func TestASocketIsRemovedEvenIfTheContextIsDoneBeforehand(t *testing.T) {
+	path := socket(t)
+	s, err := Listen(path, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Serve(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}

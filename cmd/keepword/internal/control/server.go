@@ -125,6 +125,9 @@ func (s *Server) Close() error { return s.listener.Close() }
 // Serve answers requests until ctx is done. It then removes the socket, ends every
 // connection, waits for the handlers, and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
+	// The socket is gone when Serve returns, also where ctx was done so early that
+	// the function below never runs.
+	defer s.listener.Close()
 	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
 	defer stop()
 	var connections sync.WaitGroup

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"keepword/cmd/keepword/internal/config"
+)
+
+func newCheck(e *env) *cobra.Command {
+	var path *string
+	cmd := command("check -c FILE", "Validate a configuration file", cobra.NoArgs, func(context.Context, []string) error {
+		if *path == "" {
+			return usageError{errors.New("check needs a file: keepword check -c FILE")}
+		}
+		return check(e, *path)
+	})
+	path = configFlag(cmd)
+	return cmd
+}
+
+// check prints every fault of the file with its excerpt, or a summary of what it says.
+func check(e *env, path string) error {
+	cfg, err := config.Load(path)
+	var faults config.Errors
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			fmt.Fprintf(e.stderr, "%s\n%s", f, f.Excerpt())
+		}
+		return errReported
+	} else if err != nil {
+		return err
+	}
+	if err := supported(cfg); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fmt.Fprintf(e.stdout, "%s: ok\n", path)
+	fmt.Fprintf(e.stdout, "  mode %s, ports %s, hooks %s\n", cfg.Mode, list(cfg.Ports), list(cfg.Hooks))
+	fmt.Fprintf(e.stdout, "  %s, %s\n", plural(len(cfg.Actions), "action set", "actions set"), plural(len(cfg.Servers), "server entry", "server entries"))
+	for _, line := range notYet(cfg) {
+		fmt.Fprintf(e.stdout, "  %s\n", line)
+	}
+	return nil
+}
+
+// supported refuses what the file asks for explicitly and this version can't do.
+func supported(cfg *config.Config) error {
+	switch {
+	case cfg.Engine == config.EngineFast:
+		return errors.New("engine: fast is not in this version; write auto or portable")
+	case cfg.Offload == config.OffloadBPF || cfg.Offload == config.OffloadConnmark:
+		return fmt.Errorf("offload: %s is not in this version; write auto or off", cfg.Offload)
+	}
+	return nil
+}
+
+// notYet names, one line each, what the configuration provides for and this version
+// does not do.
+func notYet(cfg *config.Config) []string {
+	var lines []string
+	if cfg.Offload == config.OffloadAuto {
+		lines = append(lines, "offload: none in this version, every packet goes through the queue")
+	}
+	if cfg.History.Path != "" {
+		lines = append(lines, "history: none in this version, nothing is remembered between sessions and the breaker never opens")
+	}
+	if len(cfg.Interfaces) > 0 {
+		lines = append(lines, "interfaces: without effect in this version, there is no kernel program to attach")
+	}
+	return lines
+}
+
+// list joins values with commas.
+func list[T any](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

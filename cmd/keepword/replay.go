@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"keepword/cmd/keepword/internal/config"
+	"keepword/cmd/keepword/internal/eve"
+	"keepword/cmd/keepword/internal/report"
+	"keepword/dataplane/pcap"
+	"keepword/inspect"
+	"keepword/inspect/policy"
+	"keepword/inspect/verdict"
+)
+
+// replayOptions are replay's flags.
+type replayOptions struct {
+	config       *string
+	json, report *bool
+	inline       *bool
+	checksums    *string
+}
+
+func newReplay(e *env) *cobra.Command {
+	var opt replayOptions
+	cmd := command("replay [-c FILE] PCAP...", "Inspect captures (pcap, pcapng; - is stdin)", cobra.MinimumNArgs(1),
+		func(ctx context.Context, args []string) error {
+			switch {
+			case *opt.json && *opt.report:
+				return usageError{errors.New("--json and --report exclude each other")}
+			case *opt.checksums != "auto" && *opt.checksums != "verify" && *opt.checksums != "ignore":
+				return usageError{fmt.Errorf("--checksums is auto, verify or ignore, not %q", *opt.checksums)}
+			}
+			return replay(ctx, e, opt, args)
+		})
+	flags := cmd.Flags()
+	opt = replayOptions{
+		config: configFlag(cmd),
+		json:   flags.Bool("json", false, "print EVE JSON lines (the default where stdout is no terminal)"),
+		report: flags.Bool("report", false, "print the report (the default on a terminal)"),
+		inline: flags.Bool("inline", false, "decide as run would in mode enforce, instead of what would have been done"),
+		checksums: flags.String("checksums", "auto",
+			"auto | verify | ignore: a capture made on a host that leaves checksums to its\nnetwork card shows wrong ones, so that auto ignores them"),
+	}
+	return cmd
+}
+
+// output is where replay tells what it has found.
+type output interface {
+	inspect.Sink
+	// Close writes what is still to be written.
+	Close() error
+}
+
+// replay inspects the files in order. A file that can't be read to its end does not
+// stop the others.
+func replay(ctx context.Context, e *env, opt replayOptions, paths []string) error {
+	cfg, err := load(*opt.config)
+	if err != nil {
+		return err
+	}
+	cfg.Mode = verdict.Observe
+	if *opt.inline {
+		cfg.Mode = verdict.Enforce
+	}
+	var out output
+	if *opt.report || !*opt.json && e.terminal() {
+		out = report.New(e.stdout, report.Options{Color: e.terminal() && os.Getenv("NO_COLOR") == ""})
+	} else {
+		out = eve.NewStream(e.stdout, eve.Options{})
+	}
+	var bad error
+	for _, path := range paths {
+		if err := replayFile(ctx, e, cfg, opt, path, out); err != nil {
+			e.report(err)
+			bad = errReported
+		}
+	}
+	if err := out.Close(); err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	return bad
+}
+
+// replayFile inspects one file: its flows have nothing to do with another's.
+func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, path string, sink inspect.Sink) error {
+	var r io.Reader = e.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		r = f
+	}
+	p := inspect.New(inspect.Config{
+		Policy:     policy.New(cfg.Policy()),
+		Ports:      cfg.Ports,
+		Limits:     limits(cfg, 1),
+		MemoryFull: whens[cfg.When.MemoryFull],
+		Midstream:  whens[cfg.When.Midstream],
+		Passive:    !*opt.inline,
+		Sink:       sink,
+	})
+	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: *opt.checksums != "verify"})
+	p.Flush(stats.Last)
+	return err
+}

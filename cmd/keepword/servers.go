@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"keepword/cmd/keepword/internal/config"
+	"keepword/cmd/keepword/internal/control"
+	"keepword/cmd/keepword/internal/metrics"
+)
+
+// listener is the control socket or the metrics.
+type listener interface {
+	Serve(context.Context) error
+	// Close ends one that is not served.
+	Close() error
+}
+
+// listen takes the addresses that the daemon answers at.
+func (d *daemon) listen(cfg *config.Config) error {
+	if socket := cfg.Control.Socket; socket != "" {
+		s, err := control.Listen(socket, map[string]control.Handler{
+			control.RequestStatus: func(context.Context, json.RawMessage) (any, error) {
+				s := d.status()
+				return &s, nil
+			},
+			control.RequestReload: func(context.Context, json.RawMessage) (any, error) {
+				return nil, d.reload()
+			},
+		}, d.log)
+		if err != nil {
+			return fmt.Errorf("control socket: %w; or set control.socket", err)
+		}
+		d.servers = append(d.servers, s)
+	}
+	if address := cfg.Metrics.Listen; address != "" {
+		s, err := metrics.Listen(address, func() metrics.Snapshot {
+			return metrics.Snapshot{Status: d.status()}
+		}, d.log)
+		if err != nil {
+			return fmt.Errorf("metrics: %w; or set metrics.listen", err)
+		}
+		d.servers = append(d.servers, s)
+	}
+	return nil
+}
+
+// status gathers the counters of every worker. It may be called by any goroutine.
+func (d *daemon) status() control.Status {
+	cfg := d.cfg.Load()
+	s := control.Status{
+		Version:    version(),
+		PID:        os.Getpid(),
+		Started:    d.started,
+		Mode:       cfg.Mode.String(),
+		Ports:      cfg.Ports,
+		Engine:     "portable",
+		Expression: d.expression(),
+		Offload:    offload,
+		ConfigPath: d.path,
+		Reload:     d.lastReload.Load(),
+		Events:     control.Events{Dropped: d.events.Dropped(), WriteErrors: d.events.WriteErrors()},
+	}
+	for _, h := range cfg.Hooks {
+		s.Hooks = append(s.Hooks, string(h))
+	}
+	d.count(&s)
+	return s
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"keepword/cmd/keepword/internal/config"
+)
+
+// offload says how flows that are in TLS are let through.
+const offload = "none in this version, every packet goes through the queue"
+
+// expression says how the kernel queues for us.
+func (d *daemon) expression() string {
+	if d.table.Native() {
+		return "native"
+	}
+	return "compat"
+}
+
+// summary is the screen that tells an administrator what has been started.
+func (d *daemon) summary() string {
+	cfg := d.cfg.Load()
+	var b strings.Builder
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-9s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "keepword %s inspects SMTP on this host.\n\n", version())
+	line("mode", "%s", modes[cfg.Mode.String()])
+	line("ports", "TCP %s", list(cfg.Ports))
+	line("traffic", "%s", hooks(cfg.Hooks))
+	first, last := cfg.Queues.First, int(cfg.Queues.First)+len(d.workers)-1
+	line("queues", "%d to %d, one for each of %s (%s expression)", first, last, plural(len(d.workers), "worker", "workers"), d.expression())
+	line("offload", "%s", offload)
+	line("events", "%s", orOff(cfg.Events.Path, map[string]string{"-": "stdout"}))
+	metrics := orOff(cfg.Metrics.Listen, nil)
+	if cfg.Metrics.Listen != "" {
+		metrics = "http://" + metrics + "/metrics"
+	}
+	line("metrics", "%s", metrics)
+	line("control", "%s", orOff(cfg.Control.Socket, nil))
+	line("stopped", "by Ctrl-C or SIGTERM: its nftables table goes, and mail flows on")
+	if cfg.When.DaemonDown == config.Pass {
+		line("killed", "mail flows on uninspected (when.daemon_down: pass)")
+	} else {
+		line("killed", "mail stops until keepword is back (when.daemon_down: drop)")
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+var modes = map[string]string{
+	"enforce": "enforce: corrects and refuses, as configured",
+	"observe": "observe: alters nothing, reports what would be done",
+}
+
+func hooks(of []config.Hook) string {
+	words := map[config.Hook]string{
+		config.Forward: "routed through this host (forward)",
+		config.Input:   "to its own servers (input)",
+		config.Output:  "of its own clients (output)",
+	}
+	var s []string
+	for _, h := range of {
+		s = append(s, words[h])
+	}
+	return strings.Join(s, ",\n            ")
+}
+
+// orOff replaces a value that switches something off, or has a name of its own.
+func orOff(value string, names map[string]string) string {
+	if value == "" {
+		return "off"
+	}
+	if name, ok := names[value]; ok {
+		return name
+	}
+	return value
+}

@@ -195,3 +195,14 @@ func (t *Table[T]) unlink(e *Entry[T]) {
 	}
 	t.count[e.class]--
 }
+
+// Each calls f for every flow; f may remove the one that it is given.
+func (t *Table[T]) Each(f func(*Entry[T])) {
+	for _, c := range t.chunks {
+		for i := range c {
+			if c[i].used {
+				f(&c[i])
+			}
+		}
+	}
+}

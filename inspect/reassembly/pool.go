@@ -23,8 +23,8 @@ func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
 // Used returns the octets that are lent and those kept as spare.
 func (p *Pool) Used() (lent, spare int64) { return p.lent, p.kept }
 
-// get returns a ring of at least size octets, nil where the cap forbids it.
-func (p *Pool) get(size int) []byte {
+// Get returns a buffer of at least size octets, a power of two, nil where the cap forbids it.
+func (p *Pool) Get(size int) []byte {
 	class := max(bits.Len(uint(size-1)), minRingBits)
 	if class > maxRingBits {
 		return nil
@@ -55,7 +55,9 @@ func (p *Pool) drop(n int64) bool {
 	return p.lent+p.kept+n <= p.limit
 }
 
-func (p *Pool) put(b []byte) {
+// Put gives back what Get returned, at its full length.
+func (p *Pool) Put(b []byte) {
+	b = b[:cap(b)]
 	class := bits.Len(uint(len(b) - 1))
 	p.lent -= int64(len(b))
 	p.kept += int64(len(b))

@@ -170,7 +170,7 @@ func (s *Stream) reserve(n int, pool *Pool) bool {
 	if n <= len(s.ring) {
 		return true
 	}
-	ring := pool.get(n)
+	ring := pool.Get(n)
 	if ring == nil {
 		return false
 	}
@@ -182,7 +182,7 @@ func (s *Stream) reserve(n int, pool *Pool) bool {
 		a, b := s.view(s.base, last)
 		put(ring, s.base, a)
 		put(ring, s.base.Add(len(a)), b)
-		pool.put(s.ring)
+		pool.Put(s.ring)
 	}
 	s.ring = ring
 	return true
@@ -280,7 +280,7 @@ func (s *Stream) Forget(first seqnum.Value, pool *Pool) {
 		s.edited = append(s.edited[:0], s.edited[1:]...)
 	}
 	if first == s.next && len(s.ahead) == 0 && s.ring != nil {
-		pool.put(s.ring)
+		pool.Put(s.ring)
 		s.ring = nil
 	}
 }
@@ -301,7 +301,7 @@ func (s *Stream) Skip() int {
 // Release gives the ring back. s is to be used no more.
 func (s *Stream) Release(pool *Pool) {
 	if s.ring != nil {
-		pool.put(s.ring)
+		pool.Put(s.ring)
 	}
 	*s = Stream{base: s.next, next: s.next}
 }

@@ -1,5 +1,7 @@
 package smtp
 
+import "bytes"
+
 // Verb is a command's verb.
 type Verb uint8
 
@@ -141,3 +143,28 @@ const (
 	packETRN     = 'E'<<24 | 'T'<<16 | 'R'<<8 | 'N'
 	packSTARTTLS = 'S'<<56 | 'T'<<48 | 'A'<<40 | 'R'<<32 | 'T'<<24 | 'T'<<16 | 'L'<<8 | 'S'
 )
+
+// Domain returns the argument of a HELO or EHLO line (RFC 5321 §4.1.1.1).
+func Domain(line []byte) []byte {
+	if len(line) < 5 {
+		return nil
+	}
+	return bytes.TrimSpace(line[5:])
+}
+
+// Path returns the path of a MAIL or RCPT line with its angle brackets (RFC 5321
+// §4.1.2), as it was sent; an empty one where there is none.
+func Path(line []byte) []byte {
+	i := bytes.IndexByte(line, '<')
+	if i < 0 {
+		if i = bytes.IndexByte(line, ':'); i < 0 {
+			return nil
+		}
+		return bytes.TrimSpace(line[i+1:])
+	}
+	j := bytes.IndexByte(line[i:], '>')
+	if j < 0 {
+		return line[i:]
+	}
+	return line[i : i+j+1]
+}

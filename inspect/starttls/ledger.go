@@ -62,7 +62,7 @@ type Ledger struct {
 	authed     bool // 235 was given
 	refused    bool
 	implicit   bool // TLS from the first octet, never asked for
-	clientData bool // application data or an end of the clear handshake was seen
+	clientData bool // application data was seen
 	serverData bool
 	sawServer  bool // any octet of the server behind its 220
 	alerted    bool
@@ -277,8 +277,8 @@ func (l *Ledger) ClientRecord(ev tlsrecord.Event) (f Found) {
 		}
 	case tlsrecord.Alert:
 		l.alert(&f)
-	case tlsrecord.ApplicationData, tlsrecord.ChangeCipherSpec:
-		l.clientData = l.clientData || ev == tlsrecord.ApplicationData
+	case tlsrecord.ApplicationData:
+		l.clientData = true
 		l.kept()
 	}
 	return f
@@ -298,9 +298,12 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 		default:
 			f.add(verdict.PlaintextAfterTLS)
 		}
-	case tlsrecord.ServerHello:
+	case tlsrecord.ServerHello, tlsrecord.HelloRetryRequest:
 		if l.state == Answered { // before any ClientHello: nobody's answer
 			f.add(verdict.ResponseInjection)
+			return f
+		}
+		if ev == tlsrecord.HelloRetryRequest {
 			return f
 		}
 		l.Take(StepServerHello)
@@ -364,8 +367,6 @@ func (l *Ledger) Outcome(killed, lost bool) Outcome {
 		return OutcomeBroken // a false acceptance that was let through
 	case l.Took(StepOffered):
 		return OutcomeNotAsked
-	case l.ehlos > 0:
-		return OutcomeNotOffered
 	}
 	return OutcomeNotOffered
 }

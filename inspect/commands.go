@@ -1,0 +1,255 @@
+package inspect
+
+import (
+	"keepword/inspect/policy"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
+	"keepword/inspect/starttls"
+	"keepword/inspect/tlsrecord"
+	"keepword/inspect/verdict"
+)
+
+// refuseEdit is a command that is being refused while its line is not complete.
+type refuseEdit struct {
+	note    uint8 // index of refusals, noRefusal: none
+	finding verdict.Finding
+}
+
+// earliness is what came between STARTTLS and its answer.
+type earliness uint8
+
+const (
+	notEarly earliness = iota
+	earlyHello
+	earlyOctets
+)
+
+// helloPrefix are as many octets as tell a ClientHello from a command.
+const helloPrefix = 6
+
+// readCommands consumes octets of the client in clear text.
+func (p *Pipeline) readCommands(s *session, b []byte) {
+	h := &s.half[toServer]
+	switch s.dlg.Mode() {
+	case smtp.Asked:
+		p.readEarly(s, b)
+		return
+	case smtp.Waiting:
+		return // the reply decides what it is
+	case smtp.Commands:
+		if _, n := s.dlg.ClientPartial(); n == 0 && tlsrecord.MayBeClientHello(b) && p.readUnasked(s, b) {
+			return
+		}
+	}
+	at := h.parsed
+	n, ev := s.dlg.Client(b)
+	h.parsed = at.Add(n)
+	switch ev.Kind {
+	case smtp.ClientNone:
+		if s.rules.EditsCommands && s.enforce {
+			p.refusePartial(s)
+		}
+	case smtp.ClientCommand:
+		p.command(s, &ev, at.Add(ev.Start))
+	case smtp.ClientTooMany:
+		if p.act(s, verdict.MemoryLimit, toServer, 0, "") {
+			return
+		}
+		s.lost = true
+		p.stats.lost(causeFlowMemory, WhenPass)
+		p.pass(s)
+	}
+}
+
+// readUnasked takes a ClientHello that nothing announced: the first octets of a
+// connection (RFC 8314 §3), or the belief of a client that was told a false
+// acceptance. It says whether b is one.
+func (p *Pipeline) readUnasked(s *session, b []byte) bool {
+	first := s.half[toServer].counts.Octets == uint64(len(p.view.Payload)) || !s.led.Took(starttls.StepAsked) && len(s.led.Steps()) == 0 && s.env == nil
+	switch {
+	case first && s.env == nil:
+		f := s.led.BeginImplicit()
+		p.handshake(s)
+		p.actAll(s, f, toServer, 0, "")
+	case s.led.Took(starttls.StepAnswered) && len(b) >= helloPrefix:
+		// The false acceptance was let through: the client speaks TLS to a server that
+		// does not. There is no dialogue left to follow.
+		s.led.Take(starttls.StepClientHello)
+		s.half[toServer].parsed = s.half[toServer].stream.Next()
+		p.pass(s)
+	default:
+		return false
+	}
+	return true
+}
+
+// readEarly judges octets that came before the answer to STARTTLS (RFC 3207 §4: the
+// client must wait). They are not consumed: what they are depends on the answer.
+func (p *Pipeline) readEarly(s *session, b []byte) {
+	h := &s.half[toServer]
+	if tlsrecord.MayBeClientHello(b[:min(len(b), helloPrefix)]) && s.early != earlyOctets {
+		if len(b) >= helloPrefix && s.early == notEarly {
+			s.early = earlyHello
+			p.act(s, verdict.EarlyClientHello, toServer, 0, "")
+		}
+		return
+	}
+	if s.early != earlyOctets {
+		s.early = earlyOctets
+		if p.act(s, verdict.CommandInjection, toServer, 0, printable(b)) {
+			return
+		}
+	}
+	h.parsed = h.stream.Next() // let through by policy; no part of TLS
+}
+
+// command judges a complete command line that begins at start.
+func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value) {
+	switch ev.Verb {
+	case smtp.VerbEHLO, smtp.VerbHELO:
+		if s.env == nil {
+			s.env = p.envelopes.get()
+		}
+	}
+	if s.env != nil {
+		s.env.note(ev)
+	}
+	n := int(s.half[toServer].parsed.Sub(start)) - lineEnd(ev.Odd)
+	if r := s.refuse; r.note != noRefusal { // begun while its line was not complete
+		s.refuse = refuseEdit{}
+		p.refuseCommand(s, ev, start, n, r)
+		return
+	}
+	switch ev.Verb {
+	case smtp.VerbSTARTTLS, smtp.VerbXANONYMOUSTLS:
+		p.ask(s, ev, start, n)
+	case smtp.VerbMAIL, smtp.VerbAUTH:
+		for _, r := range s.wishes(ev.Verb) {
+			if p.judgeCommand(s, ev, start, n, r) {
+				return
+			}
+		}
+	}
+}
+
+// lineEnd is the length of a line's end.
+func lineEnd(odd smtp.LineFlags) int {
+	if odd&smtp.BareLF != 0 {
+		return 1
+	}
+	return 2
+}
+
+// wishes are the findings that a verb in clear text is, with the refusal of each.
+func (s *session) wishes(verb smtp.Verb) (list []refuseEdit) {
+	switch {
+	case verb == smtp.VerbSTARTTLS && s.led.Took(starttls.StepHidden):
+		return hiddenWish
+	case verb != smtp.VerbMAIL && verb != smtp.VerbAUTH:
+		return nil
+	case s.rules.StartTLS == policy.Require:
+		return requireWish
+	case verb == smtp.VerbAUTH && s.led.Offered():
+		return authWish
+	}
+	return nil
+}
+
+var (
+	hiddenWish  = []refuseEdit{{notHere, verdict.STARTTLSNotOffered}}
+	requireWish = []refuseEdit{{tlsFirst, verdict.TLSRequired}}
+	authWish    = []refuseEdit{{authNeedsTLS, verdict.AuthInClear}}
+)
+
+// judgeCommand reports a finding that is a command, and refuses the command where
+// policy asks for it; it says whether there is nothing left to judge.
+func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) bool {
+	if s.rules.Action(r.finding) == verdict.Refuse {
+		p.refuseCommand(s, ev, start, n, r)
+		return true
+	}
+	return p.act(s, r.finding, toServer, 0, ev.Verb.String())
+}
+
+// refuseCommand keeps a complete command from the server, and has its reply made the
+// refusal.
+func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) {
+	p.report(s, r.finding, verdict.Refuse, toServer, 0, ev.Verb.String())
+	if !s.enforce {
+		return
+	}
+	given := s.half[toServer].beyond.Sub(start) >= int32(n) // edited before it left
+	if !given && !p.rewriteCommand(s, start, n, len(ev.Verb.String())) {
+		p.kill(s, r.finding)
+		return
+	}
+	s.dlg.Refused(r.note)
+}
+
+// refusePartial refuses a command of which only a part has arrived, as soon as its
+// verb has: no octet of the verb's end may leave before.
+func (p *Pipeline) refusePartial(s *session) {
+	if s.dlg.Mode() != smtp.Commands {
+		return
+	}
+	head, n := s.dlg.ClientPartial()
+	if n == 0 {
+		return
+	}
+	start := s.half[toServer].parsed.Add(-n)
+	if head[len(head)-1] == '\r' {
+		n--
+	}
+	verb := smtp.VerbUnknown
+	for _, v := range [...]smtp.Verb{smtp.VerbMAIL, smtp.VerbAUTH, smtp.VerbSTARTTLS} {
+		if smtp.HasPrefixFold(head, v.String()) {
+			verb = v
+		}
+	}
+	if s.refuse.note == noRefusal {
+		for _, r := range s.wishes(verb) {
+			if s.rules.Action(r.finding) == verdict.Refuse || r.note == notHere {
+				s.refuse = r
+			}
+		}
+		if s.refuse.note == noRefusal {
+			return
+		}
+		if !p.rewriteCommand(s, start, n, len(verb.String())) {
+			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, verb.String())
+			p.kill(s, s.refuse.finding)
+		}
+		return
+	}
+	p.rewriteCommand(s, start, n, len(verb.String()))
+}
+
+// ask takes the client's STARTTLS.
+func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int) {
+	s.early = notEarly
+	s.answer = answerEdit{}
+	found := s.led.Ask(ev)
+	if s.led.Took(starttls.StepHidden) && s.enforce {
+		// What was not offered is not let through: both ends see one truth.
+		p.refuseCommand(s, ev, start, n, hiddenWish[0])
+		s.led.Withdraw()
+		return
+	}
+	for _, f := range found.List() {
+		if s.rules.Action(f) == verdict.Refuse {
+			r := refuseEdit{badSequence, f}
+			if f == verdict.STARTTLSWithParameter || f == verdict.STARTTLSMalformed {
+				r.note = badParameter
+			}
+			p.refuseCommand(s, ev, start, n, r)
+			if s.enforce {
+				s.led.Withdraw()
+				return
+			}
+			continue
+		}
+		if p.act(s, f, toServer, 0, printable(ev.Line)) {
+			return
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package inspect
+
+import (
+	"keepword/dataplane"
+	"keepword/inspect/flow"
+	"keepword/inspect/packet"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/verdict"
+)
+
+// Bounds of holding.
+const (
+	// maxHeld packets of one session wait; a further one is dropped, and its sender
+	// repeats it.
+	maxHeld = 64
+	// holdUndecided is how long the first digits of an answer wait for the rest. A
+	// sender that waits for their acknowledgement (Nagle, RFC 9293 §3.7.4) sends
+	// nothing more until then.
+	holdUndecided = 200e6
+	// holdOther is how long octets behind a hole, or an early ClientHello, wait. Then
+	// they are dropped, and the sender's own timer decides.
+	holdOther = 10e9
+)
+
+// held is a packet that waits, or the tail of one whose head has left.
+type held struct {
+	id         uint32
+	packet     []byte // a copy, from the pipeline's memory
+	first, end seqnum.Value
+	until      int64
+	d          uint8
+	tail       bool // no packet waits in the kernel: it is sent as one of ours
+}
+
+// hold lets the packet at hand wait.
+func (p *Pipeline) hold(e *flow.Entry[session], d int, pk *dataplane.Packet, end seqnum.Value) verdict.Kind {
+	if !p.keep(e, d, held{id: pk.ID, end: end}) {
+		return verdict.Drop
+	}
+	return verdict.Hold
+}
+
+// keepTail keeps the packet at hand, of which only the head may go. Without room for
+// it the sender repeats it.
+func (p *Pipeline) keepTail(e *flow.Entry[session], d int) {
+	v := &p.view
+	p.keep(e, d, held{tail: true, end: seqnum.Value(v.Seq).Add(len(v.Payload))})
+}
+
+func (p *Pipeline) keep(e *flow.Entry[session], d int, w held) bool {
+	s, v := &e.Value, &p.view
+	if len(s.held) >= maxHeld {
+		return false
+	}
+	buf := p.memory.Get(len(v.Bytes()))
+	if buf == nil {
+		return false
+	}
+	w.packet = buf[:copy(buf, v.Bytes())]
+	w.d, w.first = uint8(d), seqnum.Value(v.Seq)
+	wait, q := int64(holdOther), &p.timers.held
+	if d == toClient && s.answer.undecided {
+		wait, q = holdUndecided, &p.timers.undecided
+	}
+	w.until = p.now + wait
+	s.held = append(s.held, w)
+	q.push(w.until, e.Slot(), s.ends.ID)
+	return true
+}
+
+// covers says that octets wait in packets held already.
+func (s *session) covers(d int, first, end seqnum.Value) bool {
+	for i := range s.held {
+		if w := &s.held[i]; int(w.d) == d && w.first.LessEq(first) && end.LessEq(w.end) {
+			return true
+		}
+	}
+	return false
+}
+
+// letGoInOrder lets the held packets go whose octets may be given away by now.
+func (p *Pipeline) letGoInOrder(s *session) {
+	for {
+		next := -1
+		for i := range s.held {
+			w := &s.held[i]
+			if w.end.LessEq(s.limit(int(w.d))) && (next < 0 || w.d == s.held[next].d && w.first.Less(s.held[next].first)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return
+		}
+		p.letGoOne(s, next, verdict.Accept)
+	}
+}
+
+// letGo decides all that is held: Accept or Drop.
+func (p *Pipeline) letGo(s *session, kind verdict.Kind) {
+	for len(s.held) > 0 {
+		next := 0
+		for i := range s.held {
+			if w := &s.held[i]; w.d == s.held[next].d && w.first.Less(s.held[next].first) {
+				next = i
+			}
+		}
+		p.letGoOne(s, next, kind)
+	}
+}
+
+// letGoOne decides one held packet. What leaves is made equal to what is kept.
+func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
+	w := s.held[i]
+	s.held = append(s.held[:i], s.held[i+1:]...)
+	p.spent = append(p.spent, w.packet)
+	h := &s.half[w.d]
+	if kind == verdict.Accept {
+		var v packet.View
+		packet.Parse(w.packet, &v) // as when it came
+		defer s.noteGiven(int(w.d), v.Payload)
+		if h.stream.Restore(w.first, v.Payload) || w.tail {
+			v.SetChecksums()
+			kind = verdict.Replace
+		}
+		h.give(w.end)
+	}
+	switch {
+	case !w.tail:
+		r := dataplane.Release{ID: w.id, Verdict: kind}
+		if kind == verdict.Replace {
+			r.Data = w.packet
+		}
+		p.batch.Released = append(p.batch.Released, r)
+	case kind == verdict.Replace:
+		p.batch.Injected = append(p.batch.Injected, w.packet)
+	}
+}
+
+// holdExpired is the end of a held packet's time.
+func (p *Pipeline) holdExpired(s *session) {
+	if s.answer.undecided && len(s.held) > 0 && s.held[0].until <= p.now {
+		// It must not stall: the digits go as they came. If they begin what can't be an
+		// answer, the connection will have to end.
+		s.answer.undecided, s.answer.letGo = false, true
+		p.letGoInOrder(s)
+	}
+	for i := 0; i < len(s.held); {
+		if s.held[i].until <= p.now {
+			p.letGoOne(s, i, verdict.Drop)
+		} else {
+			i++
+		}
+	}
+}

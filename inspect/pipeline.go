@@ -1,0 +1,202 @@
+package inspect
+
+import (
+	"sync/atomic"
+
+	"keepword/dataplane"
+	"keepword/inspect/flow"
+	"keepword/inspect/packet"
+	"keepword/inspect/policy"
+	"keepword/inspect/reassembly"
+	"keepword/inspect/smtp"
+	"keepword/inspect/verdict"
+)
+
+// When is what to do where sight is lost.
+type When uint8
+
+const (
+	WhenPass When = iota // let the flow through unread
+	WhenDrop             // discard the packet
+	WhenKill             // end the connection
+)
+
+// Limits bound what one Pipeline keeps.
+type Limits struct {
+	Flows int
+	// Memory bounds the octets kept of all flows, FlowMemory those of one; half of
+	// it for each direction. FlowMemory is rounded down to a power of two, at least
+	// 128 KiB, so that a GSO packet of 64 KiB fits.
+	Memory, FlowMemory int64
+}
+
+// minDirection is the least that a direction may keep.
+const minDirection = 1 << 16
+
+// Config is what a Pipeline is made of.
+type Config struct {
+	Policy *policy.Policy
+	// Ports are the servers' ports. A connection to any other is let through unread.
+	Ports      []uint16
+	Limits     Limits
+	MemoryFull When
+	Midstream  When
+	// Passive says that the packets have been delivered already, as in a capture:
+	// nothing is held or altered, and a flow may be picked up in its middle.
+	Passive bool
+	Sink    Sink
+}
+
+// Pipeline is one worker's inspection. It implements dataplane.Inspector. But for
+// SetPolicy, SetPorts and Stats it is for one goroutine.
+type Pipeline struct {
+	policy     *policy.Policy
+	nextPolicy atomic.Pointer[policy.Policy]
+	ports      *portSet
+	nextPorts  atomic.Pointer[portSet]
+	memoryFull When
+	midstream  When
+	passive    bool
+	sink       Sink
+
+	flows      *flow.Table[session]
+	memory     *reassembly.Pool
+	heads      smtp.Heads
+	handshakes spare[handshake]
+	envelopes  spare[envelope]
+	cap        int // octets kept of one direction
+	ids        uint64
+
+	// The batch and the packet at hand.
+	batch  *dataplane.Batch
+	now    int64
+	entry  *flow.Entry[session] // of the session at hand
+	view   packet.View
+	spent  [][]byte // buffers lent until the next Inspect
+	scrap  []byte
+	found  []FindingRecord
+	timers timers
+	stats  counters
+}
+
+var _ dataplane.Inspector = (*Pipeline)(nil)
+
+type portSet [65536 / 64]uint64
+
+func newPortSet(ports []uint16) *portSet {
+	s := new(portSet)
+	for _, p := range ports {
+		s[p/64] |= 1 << (p % 64)
+	}
+	return s
+}
+
+func (s *portSet) has(p uint16) bool { return s[p/64]&(1<<(p%64)) != 0 }
+
+// New makes a Pipeline.
+func New(c Config) *Pipeline {
+	p := &Pipeline{
+		policy:     c.Policy,
+		ports:      newPortSet(c.Ports),
+		memoryFull: c.MemoryFull,
+		midstream:  c.Midstream,
+		passive:    c.Passive,
+		sink:       c.Sink,
+		flows:      flow.NewTable[session](c.Limits.Flows),
+		memory:     reassembly.NewPool(c.Limits.Memory),
+		cap:        minDirection,
+	}
+	for int64(p.cap)*4 <= c.Limits.FlowMemory {
+		p.cap *= 2
+	}
+	p.stats.memoryLimit.Store(c.Limits.Memory)
+	return p
+}
+
+// SetPolicy changes the policy from the next batch on, also for open sessions. It is
+// safe from any goroutine.
+func (p *Pipeline) SetPolicy(next *policy.Policy) { p.nextPolicy.Store(next) }
+
+// SetPorts changes the inspected ports from the next batch on, for new sessions. It is
+// safe from any goroutine.
+func (p *Pipeline) SetPorts(ports []uint16) { p.nextPorts.Store(newPortSet(ports)) }
+
+// Inspect decides every packet of b.
+func (p *Pipeline) Inspect(b *dataplane.Batch) {
+	p.batch, p.now = b, b.Now
+	for _, buf := range p.spent {
+		p.memory.Put(buf)
+	}
+	p.spent = p.spent[:0]
+	p.reload()
+	for i := range b.Packets {
+		pk := &b.Packets[i]
+		pk.Verdict = p.decide(pk)
+		p.stats.packets[pk.Verdict].Add(1)
+		p.flush(pk.Verdict)
+	}
+	p.expire()
+	p.publish()
+}
+
+// reload takes up what SetPolicy and SetPorts left.
+func (p *Pipeline) reload() {
+	if next := p.nextPorts.Swap(nil); next != nil {
+		p.ports = next
+	}
+	if next := p.nextPolicy.Swap(nil); next != nil {
+		p.policy = next
+		p.flows.Each(func(e *flow.Entry[session]) {
+			if s := &e.Value; s.rules != nil {
+				s.rules = p.policy.Rules(s.ends.Server)
+			}
+		})
+	}
+}
+
+// decide is the way of one packet.
+func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
+	v := &p.view
+	switch class := packet.Parse(pk.Data, v); class {
+	case packet.OK:
+	case packet.NotIP, packet.NotTCP:
+		return verdict.Accept
+	default:
+		// A fragment here has no place in a reassembled stream; a receiver would
+		// discard the others.
+		return p.discard(verdict.BadHeader)
+	}
+	if !pk.ChecksumPartial && !v.ChecksumOK() {
+		return p.discard(verdict.BadChecksum)
+	}
+	key, fromLow := flow.KeyOf(v)
+	e := p.flows.Find(&key)
+	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, fromLow) {
+		var kind verdict.Kind
+		if e, kind = p.admit(e, &key, fromLow, pk); e == nil {
+			return kind
+		}
+	}
+	return p.segment(e, fromLow, pk)
+}
+
+// discard is for a packet that no receiver would take.
+func (p *Pipeline) discard(f verdict.Finding) verdict.Kind {
+	p.stats.findings[f][verdict.Log].Add(1)
+	if p.passive {
+		return verdict.Accept
+	}
+	return verdict.Drop
+}
+
+// Flush ends all flows and reports them, at time now. It is for the end of an engine,
+// after its last batch.
+func (p *Pipeline) Flush(now int64) {
+	p.now = now
+	p.flows.Each(func(e *flow.Entry[session]) {
+		p.end(&e.Value, EndShutdown)
+		p.flows.Remove(e)
+	})
+	p.flush(verdict.Accept)
+	p.publish()
+}

@@ -1,0 +1,83 @@
+package inspect
+
+import (
+	"keepword/inspect/starttls"
+	"keepword/inspect/tlsrecord"
+	"keepword/inspect/verdict"
+)
+
+// handshake begins to read records in place of lines.
+func (p *Pipeline) handshake(s *session) {
+	s.phase = handshaking
+	s.tls = p.handshakes.get()
+}
+
+// readRecords consumes octets of a session after 220.
+func (p *Pipeline) readRecords(s *session, d int, b []byte) {
+	h := &s.half[d]
+	parser := &s.tls.records[d]
+	n, ev := parser.Parse(b)
+	h.parsed = h.parsed.Add(n)
+	if d == toServer {
+		p.clientRecord(s, parser, ev, b[n:])
+	} else {
+		p.serverRecord(s, parser, ev, b[n:])
+	}
+	switch {
+	case s.phase != handshaking:
+	case s.led.State() == starttls.Kept:
+		p.pass(s)
+	case ev == tlsrecord.NotTLS:
+		// Policy lets it be: nobody knows what this is.
+		h.parsed = h.stream.Next()
+		s.lost = s.lost || !s.led.Implicit()
+		p.pass(s)
+	}
+}
+
+func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
+	if ev == tlsrecord.ClientHello {
+		s.sni = parser.SNI()
+		if p.timed(s) {
+			p.timers.silenceLog.push(p.now+silenceLog, p.entry.Slot(), s.ends.ID)
+			p.timers.silenceKill.push(p.now+silenceKill, p.entry.Slot(), s.ends.ID)
+		}
+	}
+	detail := ""
+	switch ev {
+	case tlsrecord.Alert:
+		detail = parser.AlertName()
+	case tlsrecord.NotTLS:
+		detail = printable(rest)
+		if s.led.Implicit() {
+			return
+		}
+	}
+	p.actAll(s, s.led.ClientRecord(ev), toServer, 0, detail)
+}
+
+func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
+	detail := ""
+	switch ev {
+	case tlsrecord.ServerHello:
+		s.tlsVersion = parser.Version()
+		detail = versionName(s.tlsVersion)
+	case tlsrecord.Alert:
+		detail = parser.AlertName()
+	case tlsrecord.NotTLS:
+		detail = printable(rest)
+		if s.led.Implicit() {
+			return // a server that does not expect it: an ordinary mistake
+		}
+	}
+	p.actAll(s, s.led.ServerRecord(ev, parser.Version()), toClient, 0, detail)
+}
+
+// timed says that the server's silence is to be timed.
+func (p *Pipeline) timed(s *session) bool {
+	return !s.led.Implicit() && s.rules.Action(verdict.SilenceAfter220) != verdict.Pass
+}
+
+var versionNames = map[uint16]string{0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
+
+func versionName(v uint16) string { return versionNames[v] }

@@ -1,0 +1,257 @@
+package inspect
+
+import (
+	"keepword/inspect/policy"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
+	"keepword/inspect/starttls"
+	"keepword/inspect/verdict"
+)
+
+// answerEdit is what is known of the server's line at hand.
+type answerEdit struct {
+	start      seqnum.Value // first octet of the first line that answers STARTTLS
+	undecided  bool         // its digits have not all arrived; they wait
+	letGo      bool         // they have waited long enough
+	correcting bool         // the reply's lines are made refusals
+	changed    bool         // a part of the line at hand has been edited and given away
+}
+
+// offerEdit is where the lines of the EHLO reply under way lie, so that one of them
+// can be taken out.
+type offerEdit struct {
+	firstStart seqnum.Value // first line
+	firstEnd   seqnum.Value // its end of line
+	prev       seqnum.Value // the line before the one at hand
+	clean      bool         // all lines so far end with CRLF
+}
+
+// readReplies consumes octets of the server in clear text.
+func (p *Pipeline) readReplies(s *session, b []byte) {
+	h := &s.half[toClient]
+	at := h.parsed
+	n, ev := s.dlg.Server(b)
+	h.parsed = at.Add(n)
+	if ev.Kind == smtp.ServerNone {
+		if s.enforce {
+			p.partialReply(s)
+		}
+		return
+	}
+	s.answer.undecided = false
+	p.reply(s, &ev, at.Add(ev.Start))
+	s.answer.changed = false
+}
+
+// reply judges a complete line of a reply that begins at start.
+func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
+	n := int(s.half[toClient].parsed.Sub(start)) - lineEnd(ev.Odd)
+	switch {
+	case ev.Surplus:
+		if ev.Final {
+			p.surplus(s, ev)
+		}
+	case ev.To.Note != noRefusal:
+		p.refuseReply(s, start, ev.Line, n, true, ev.To.Note)
+	case ev.To.Verb == smtp.VerbGreeting:
+		if ev.Code == 220 && ev.First {
+			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, printable(ev.Text))
+		}
+	case ev.To.Verb == smtp.VerbEHLO && ev.Code == 250:
+		p.ehloLine(s, ev, start)
+	case ev.To.Verb == smtp.VerbSTARTTLS || ev.To.Verb == smtp.VerbXANONYMOUSTLS:
+		p.answerLine(s, ev, start, n)
+	case ev.Code == 235: // RFC 4954 §4
+		s.led.Authenticated()
+	case (ev.To.Verb == smtp.VerbTURN || ev.To.Verb == smtp.VerbATRN) && s.dlg.Mode() == smtp.Left:
+		if !p.act(s, verdict.RoleSwap, toClient, ev.Code, ev.To.Verb.String()) {
+			s.lost = true
+			p.pass(s)
+		}
+	}
+}
+
+// surplus judges a reply that no command waits for.
+func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
+	for _, f := range listOf(s.led.Surplus(ev.Code)) {
+		p.report(s, f, min(s.rules.Action(f), verdict.Log), toClient, ev.Code, printable(ev.Text))
+	}
+}
+
+// partialReply acts on a line of which only a part has arrived.
+func (p *Pipeline) partialReply(s *session) {
+	head, n := s.dlg.ServerPartial()
+	to, waits := s.dlg.Next()
+	if n == 0 || !waits {
+		return
+	}
+	start := s.half[toClient].parsed.Add(-n)
+	if head[len(head)-1] == '\r' {
+		n--
+	}
+	switch {
+	case to.Note != noRefusal:
+		p.refuseReply(s, start, head, n, false, to.Note)
+	case to.Verb == smtp.VerbEHLO && s.rules.StartTLS == policy.Hide && s.dlg.InReply():
+		const at = len("250-")
+		if len(head) >= at+len(hiddenKeyword) && smtp.HasPrefixFold(head[at:], "STARTTLS") {
+			p.edit(s, toClient, start.Add(at), []byte(hiddenKeyword))
+		}
+	case to.Verb == smtp.VerbSTARTTLS || to.Verb == smtp.VerbXANONYMOUSTLS:
+		p.partialAnswer(s, head, n, start)
+	}
+}
+
+// partialAnswer acts on the beginning of a line that answers STARTTLS. Two digits
+// can't tell 220 from 250; they wait for the third.
+func (p *Pipeline) partialAnswer(s *session, head []byte, n int, start seqnum.Value) {
+	const digits = 3
+	if s.answer.correcting {
+		p.correctPart(s, start, head, n)
+		return
+	}
+	if n < digits {
+		if !s.answer.letGo && !s.dlg.InReply() {
+			s.answer.undecided, s.answer.start = true, start
+		}
+		return
+	}
+	s.answer.undecided = false
+	code, _, _ := smtp.ParseReplyLine(head[:digits])
+	if f := starttls.Unfit(code); f != verdict.NoFinding && s.rules.Action(f) == verdict.Correct && !s.dlg.InReply() {
+		s.answer.correcting = true
+		p.correctPart(s, start, head, n)
+	}
+}
+
+// correctPart makes what has arrived of a line a refusal, or ends the connection where
+// it can't.
+func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n int) {
+	if !p.rewriteReply(s, start, head, n, false, &refusals[notNow]) {
+		p.report(s, verdict.AnsweredForServer, verdict.Kill, toClient, 0, printable(head))
+		p.kill(s, verdict.AnsweredForServer)
+	}
+}
+
+// answerLine judges a line that answers STARTTLS.
+func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
+	if ev.First {
+		s.answer.start = start
+	}
+	unfit := starttls.Unfit(ev.Code)
+	if !ev.First && !s.answer.correcting && (ev.Differs || unfit != verdict.NoFinding) {
+		// Its first lines said something else, and may have left.
+		action := s.rules.Action(verdict.UnfitAnswer)
+		if action == verdict.Correct {
+			action = verdict.Kill
+		}
+		if p.actAs(s, verdict.UnfitAnswer, action, toClient, ev.Code, printable(ev.Text)) {
+			return
+		}
+	}
+	action := s.rules.Action(unfit)
+	if s.enforce && (s.answer.correcting || unfit != verdict.NoFinding && action == verdict.Correct) {
+		s.answer.correcting = true
+		if !p.rewriteReply(s, start, ev.Line, n, true, &refusals[notNow]) {
+			p.report(s, unfit, verdict.Kill, toClient, ev.Code, printable(ev.Text))
+			p.kill(s, unfit)
+			return
+		}
+	}
+	if unfit != verdict.NoFinding && action == verdict.Kill && s.enforce {
+		p.act(s, unfit, toClient, ev.Code, printable(ev.Text))
+		return
+	}
+	if !ev.Final {
+		return
+	}
+	found := s.led.Answer(ev)
+	if s.answer.correcting {
+		s.led.Take(starttls.StepCorrected)
+		s.answer.correcting = false
+	}
+	if ev.Code == 220 {
+		p.handshake(s)
+	}
+	p.actAll(s, found, toClient, ev.Code, printable(ev.Text))
+}
+
+// refuseReply makes a line that answers a refused command the refusal. A refusal of
+// the server's own that says more (421) stands.
+func (p *Pipeline) refuseReply(s *session, start seqnum.Value, line []byte, n int, whole bool, note uint8) {
+	if !s.enforce || len(line) > 0 && line[0] == '4' {
+		return
+	}
+	if !p.rewriteReply(s, start, line, n, whole, &refusals[note]) {
+		p.report(s, verdict.UnfitAnswer, verdict.Kill, toClient, 0, printable(line))
+		p.kill(s, verdict.UnfitAnswer)
+	}
+}
+
+// hiddenKeyword takes the place of STARTTLS where its line can't be taken out: no
+// registered keyword, and none that differs from STARTTLS in fewer than all letters,
+// so that any end of it hides (RFC 5321 §2.2.2: X is for local use).
+const hiddenKeyword = "X-HIDDEN"
+
+// ehloLine judges a line of a positive EHLO reply, and takes the offer out where
+// policy asks for it.
+func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
+	end := s.half[toClient].parsed
+	o := &s.offer
+	if ev.First {
+		*o = offerEdit{firstStart: start, firstEnd: end.Add(-lineEnd(ev.Odd)), clean: true}
+	}
+	o.clean = o.clean && ev.Odd == 0
+	offers, found := s.led.EHLOLine(ev)
+	detail := ""
+	if list := found.List(); len(list) > 0 {
+		detail = printable(ev.Text)
+	}
+	if p.actAll(s, found, toClient, ev.Code, detail) {
+		return
+	}
+	if offers && s.rules.StartTLS == policy.Hide {
+		s.led.Take(starttls.StepHidden)
+		if s.enforce {
+			p.hideOffer(s, start, end, ev.Final)
+		}
+	} else {
+		o.prev = start
+	}
+	if ev.Final {
+		p.actAll(s, s.led.EHLOEnd(), toClient, ev.Code, "")
+	}
+}
+
+// hideOffer takes the line from start to end out of the EHLO reply: the first line's
+// free text (RFC 5321 §4.1.1.1, ehlo-greet) grows by as many blanks, and what lies
+// between moves up. Where that has left already, the keyword is overwritten.
+func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, final bool) {
+	const separator = len("250")
+	const maxReplyLine = 512 // RFC 5321 §4.5.3.1.5
+	o := &s.offer
+	size := int(end.Sub(start))
+	edge := o.firstEnd
+	if final && o.prev == o.firstStart {
+		edge = o.firstStart.Add(separator)
+	}
+	tooLong := int(o.firstEnd.Sub(o.firstStart))+size+2 > maxReplyLine
+	if !o.clean || tooLong || !s.isOurs(toClient, edge) || final && !s.isOurs(toClient, o.prev.Add(separator)) {
+		p.edit(s, toClient, start.Add(separator+1), []byte(hiddenKeyword))
+		o.prev = start
+		return
+	}
+	between := int(start.Sub(o.firstEnd))
+	b := p.scratch(size + between)
+	blank(b[:size])
+	x, y := s.half[toClient].stream.View(o.firstEnd, start)
+	copy(b[size+copy(b[size:], x):], y)
+	p.edit(s, toClient, o.firstEnd, b)
+	if o.prev != o.firstStart {
+		o.prev = o.prev.Add(size)
+	}
+	o.firstEnd = o.firstEnd.Add(size)
+	if final {
+		p.edit(s, toClient, o.prev.Add(separator), []byte{' '})
+	}
+}

@@ -1,0 +1,387 @@
+package inspect
+
+import (
+	"keepword/dataplane"
+	"keepword/inspect/flow"
+	"keepword/inspect/packet"
+	"keepword/inspect/reassembly"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
+	"keepword/inspect/verdict"
+)
+
+// segment is the way of one segment of a known session.
+func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.Packet) verdict.Kind {
+	p.entry = e
+	s, v := &e.Value, &p.view
+	d := s.direction(fromLow)
+	h := &s.half[d]
+	h.counts.Packets++
+	h.counts.Bytes += uint64(len(v.Bytes()))
+	h.counts.Octets += uint64(len(v.Payload))
+	class := flow.Open
+	switch {
+	case s.phase == opening:
+		class = flow.Embryonic
+	case s.phase >= killed:
+		class = flow.Ended
+	}
+	p.flows.Touch(e, p.now, class)
+
+	switch {
+	case s.phase == killed:
+		return p.answerKilled(s, d)
+	case v.Flags.Has(packet.SYN):
+		return p.synchronise(s, d)
+	case v.Flags.Has(packet.RST):
+		return p.reset(e, d)
+	case s.phase == passing || s.phase == over:
+		p.followEnd(e, d)
+		return verdict.Accept
+	}
+	kind := p.data(e, d, pk)
+	p.followEnd(e, d)
+	return kind
+}
+
+// synchronise takes a SYN (RFC 9293 §3.5).
+func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
+	v, h := &p.view, &s.half[d]
+	if len(v.Payload) > 0 {
+		p.once(s, verdict.DataOnSYN, d)
+		if s.enforce {
+			return verdict.Drop // the sender repeats the SYN without (RFC 7413 §4.1.3)
+		}
+	}
+	if s.phase != opening {
+		return verdict.Accept // a receiver in any later state ignores it (RFC 5961 §4.2)
+	}
+	if d == toClient && v.Flags.Has(packet.ACK) && s.half[toServer].opened &&
+		seqnum.Value(v.Ack) != s.half[toServer].stream.Next() {
+		return verdict.Accept // no answer to this SYN; the client resets it
+	}
+	h.open(seqnum.Value(v.Seq).Add(1))
+	if o, ok := packet.ParseOptions(v.Options); ok && o.HasWScale {
+		h.scaled, h.scale = true, min(o.WScale, 14) // RFC 7323 §2.3
+	}
+	if s.half[toServer].opened && s.half[toClient].opened {
+		s.phase = dialogue
+	}
+	return verdict.Accept
+}
+
+// reset takes a RST. The session ends only where the receiver's does: at a sequence
+// number of exactly RCV.NXT (RFC 5961 §3.2), or as the answer to a SYN.
+func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
+	s, v := &e.Value, &p.view
+	h := &s.half[d]
+	switch {
+	case s.phase == passing, s.phase == over:
+	case s.phase == opening:
+		if o := &s.half[1-d]; !v.Flags.Has(packet.ACK) || !o.opened || seqnum.Value(v.Ack) != o.stream.Next() {
+			return verdict.Accept
+		}
+	case h.opened && seqnum.Value(v.Seq) != h.given && !(h.hasFIN && seqnum.Value(v.Seq) == h.fin.Add(1)):
+		p.once(s, verdict.ResetUnsure, d)
+		return verdict.Accept
+	}
+	p.conclude(e)
+	return verdict.Accept
+}
+
+// followEnd notes FINs, and ends the session when both sides' are acknowledged, or
+// where nobody reads any more.
+func (p *Pipeline) followEnd(e *flow.Entry[session], d int) {
+	s, v := &e.Value, &p.view
+	h, o := &s.half[d], &s.half[1-d]
+	if v.Flags.Has(packet.FIN) && !h.hasFIN {
+		h.hasFIN, h.fin = true, seqnum.Value(v.Seq).Add(len(v.Payload))
+	}
+	if v.Flags.Has(packet.ACK) && o.hasFIN && h.hasFIN && s.phase < killed &&
+		seqnum.Value(v.Ack) == o.fin.Add(1) && (s.phase == passing || h.parsed == h.fin && o.parsed == o.fin) {
+		p.conclude(e)
+	}
+}
+
+// conclude ends a session whose ends have said goodbye.
+func (p *Pipeline) conclude(e *flow.Entry[session]) {
+	p.end(&e.Value, EndClosed)
+	p.flows.Touch(e, p.now, flow.Ended)
+}
+
+// data takes a segment of a session that is being read.
+func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) verdict.Kind {
+	s, v := &e.Value, &p.view
+	h := &s.half[d]
+	if !h.opened { // in its middle, or the other SYN was missed
+		h.open(seqnum.Value(v.Seq))
+	}
+	if o := &s.half[1-d]; !o.opened && v.Flags.Has(packet.ACK) {
+		o.open(seqnum.Value(v.Ack))
+	}
+	if s.phase == opening {
+		if !p.passive {
+			return verdict.Drop // before the handshake is complete (RFC 9293 §3.10.7.4)
+		}
+		s.phase = dialogue
+	}
+	dirty := p.acknowledge(s, d)
+	if s.phase >= passing { // a gap was found
+		return p.kindOf(s, dirty)
+	}
+	if v.Flags.Has(packet.URG) && len(v.Payload) > 0 {
+		p.once(s, verdict.UrgentData, d)
+		if s.enforce && s.rules.Action(verdict.UrgentData) == verdict.Correct {
+			v.ClearUrgent()
+			dirty = true
+		}
+	}
+	if len(v.Payload) == 0 {
+		if v.Flags.Has(packet.FIN) && seqnum.Value(v.Seq) != h.given && s.enforce && h.given.Less(seqnum.Value(v.Seq)) {
+			return verdict.Drop // octets before it are held or missing; the sender repeats it
+		}
+		return p.kindOf(s, dirty)
+	}
+	return p.octets(e, d, pk, dirty)
+}
+
+// acknowledge takes the acknowledgement and the window of a segment of direction d,
+// which are about the other direction. It says whether it changed the segment.
+func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
+	v := &p.view
+	if !v.Flags.Has(packet.ACK) {
+		return false
+	}
+	o, ack := &s.half[1-d], seqnum.Value(v.Ack)
+	if o.hasFIN && ack == o.fin.Add(1) {
+		ack = o.fin
+	}
+	if o.acked.Less(ack) {
+		if _, end, hole := o.stream.Hole(); hole && end.LessEq(ack) {
+			p.gap(s, 1-d)
+			return false
+		}
+		if ack.LessEq(o.stream.Next()) {
+			o.acked = ack
+		}
+		o.stream.Forget(o.acked.Min(o.parsed), p.memory)
+	}
+	// The sender may have no more in flight than we can keep: a retransmission must
+	// be checked against what was inspected. The right edge moves with ACK, so it
+	// never shrinks (RFC 9293 §3.8.6).
+	if s.enforce && s.half[d].scaled && o.scaled {
+		if shift := s.half[d].scale; int(v.Window)<<shift > p.cap {
+			v.SetWindow(uint16(p.cap >> shift))
+			return true
+		}
+	}
+	return false
+}
+
+// gap is where the receiver has octets that were never seen.
+func (p *Pipeline) gap(s *session, d int) {
+	s.lost = true
+	p.stats.lost(causeGap, WhenPass)
+	if p.find(s, verdict.Gap, d, 0, "") == verdict.Kill && s.enforce {
+		p.kill(s, verdict.Gap)
+		return
+	}
+	p.pass(s)
+}
+
+// octets takes a segment's payload: into the stream, through inspection, and to the
+// receiver as far as it may.
+func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, dirty bool) verdict.Kind {
+	s, v := &e.Value, &p.view
+	h := &s.half[d]
+	seq := seqnum.Value(v.Seq)
+	end := seq.Add(len(v.Payload))
+	r := h.stream.Insert(seq, v.Payload, p.cap, p.memory)
+	if r.Outcome == reassembly.TooFar && !s.enforce && h.parsed == h.stream.Next() {
+		// Nothing bounds the sender here, and nothing is going to be rewritten.
+		h.stream.Forget(h.parsed, p.memory)
+		r = h.stream.Insert(seq, v.Payload, p.cap, p.memory)
+	}
+	dirty = dirty || r.Changed
+	if r.Conflict {
+		if p.once(s, verdict.OverlapConflict, d) == verdict.Kill && s.enforce {
+			p.kill(s, verdict.OverlapConflict)
+			return verdict.Drop
+		}
+	}
+	switch r.Outcome {
+	case reassembly.TooFar:
+		if !s.enforce {
+			p.giveUp(s, d, verdict.MemoryLimit)
+			return verdict.Accept
+		}
+		p.once(s, verdict.OutOfWindow, d)
+		return verdict.Drop
+	case reassembly.NoMemory:
+		return p.full(s, d)
+	case reassembly.TooManyHoles:
+		if !s.enforce {
+			p.giveUp(s, d, verdict.TooManyHoles)
+			return verdict.Accept
+		}
+		return verdict.Drop // the sender repeats it when holes have been filled
+	case reassembly.Ahead:
+		if first, hole, _ := h.stream.Hole(); first.Less(hole) && hole.LessEq(h.acked) {
+			p.gap(s, d)
+			return p.kindOf(s, dirty)
+		}
+		if !s.enforce {
+			return verdict.Accept
+		}
+		if p.mayPassAhead(s, d) {
+			h.beyond = h.beyond.Max(end)
+			return p.kindOf(s, dirty)
+		}
+		return p.hold(e, d, pk, end)
+	case reassembly.Advanced:
+		p.inspect(s)
+	}
+	if s.phase >= passing {
+		// Killed or given up by what was inspected.
+		return p.kindOf(s, dirty)
+	}
+	if !s.enforce {
+		h.give(end)
+		return verdict.Accept
+	}
+	return p.give(e, d, pk, dirty)
+}
+
+// kindOf is the verdict on the packet at hand where all of it may go.
+func (p *Pipeline) kindOf(s *session, dirty bool) verdict.Kind {
+	switch {
+	case s.phase == killed:
+		return verdict.Drop
+	case dirty && s.enforce:
+		p.view.SetChecksums()
+		return verdict.Replace
+	}
+	return verdict.Accept
+}
+
+// give lets the packet at hand through as far as its octets may go, after what is
+// held before it.
+func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dirty bool) verdict.Kind {
+	s, v := &e.Value, &p.view
+	h := &s.half[d]
+	p.letGoInOrder(s)
+	limit := s.limit(d)
+	seq := seqnum.Value(v.Seq)
+	end := seq.Add(len(v.Payload))
+	if limit.Less(end) {
+		if s.covers(d, seq, end) {
+			return verdict.Drop // held already
+		}
+		if limit.LessEq(seq) || limit.LessEq(h.given) {
+			return p.hold(e, d, pk, end)
+		}
+		// Its head may go. Its tail stays here, and is sent on when it may; to the
+		// receiver it looks like a loss.
+		p.keepTail(e, d)
+		h.stream.Restore(seq, v.Payload)
+		pk.Data = v.Truncate(int(limit.Sub(seq)))
+		s.noteGiven(d, v.Payload)
+		h.give(limit)
+		return verdict.Replace
+	}
+	// What was edited or held must leave as it is kept.
+	if h.stream.Restore(seq, v.Payload) {
+		dirty = true
+	}
+	h.give(end)
+	s.noteGiven(d, v.Payload)
+	return p.kindOf(s, dirty)
+}
+
+// limit returns up to where direction d may be given away.
+func (s *session) limit(d int) seqnum.Value {
+	h := &s.half[d]
+	if s.phase == dialogue {
+		switch {
+		case d == toServer && s.dlg.Mode() == smtp.Asked && s.rules.Action(verdict.EarlyClientHello) == verdict.Delay:
+			return h.parsed
+		case d == toClient && s.answer.undecided:
+			return s.answer.start
+		}
+	}
+	return h.stream.Next()
+}
+
+// mayPassAhead says that octets behind a hole may go before it is filled: the
+// receiver can't act on them until then, and nothing in them can need an edit.
+func (p *Pipeline) mayPassAhead(s *session, d int) bool {
+	if s.phase == handshaking {
+		return true
+	}
+	m := s.dlg.Mode()
+	return d == toServer && !s.rules.EditsCommands && (m == smtp.MailData || m == smtp.Chunk)
+}
+
+// inspect reads all that may be read, in both directions: a reply may decide how
+// octets that came before it are to be read.
+func (p *Pipeline) inspect(s *session) {
+	for progress := true; progress; {
+		progress = false
+		for d := range s.half {
+			h := &s.half[d]
+			for s.phase < passing && h.opened && h.parsed.Less(h.stream.Next()) {
+				b, _ := h.stream.View(h.parsed, h.stream.Next())
+				before := h.parsed
+				p.read(s, d, b)
+				if h.parsed == before {
+					break
+				}
+				progress = true
+			}
+		}
+	}
+	for d := range s.half {
+		h := &s.half[d]
+		h.stream.Forget(h.acked.Min(h.parsed), p.memory)
+	}
+}
+
+// read consumes octets of direction d that lie at parsed.
+func (p *Pipeline) read(s *session, d int, b []byte) {
+	switch {
+	case s.phase == handshaking:
+		p.readRecords(s, d, b)
+	case d == toServer:
+		p.readCommands(s, b)
+	default:
+		p.readReplies(s, b)
+	}
+}
+
+// full is where the memory of all flows is used up.
+func (p *Pipeline) full(s *session, d int) verdict.Kind {
+	p.stats.lost(causeMemoryFull, p.memoryFull)
+	s.lost = true
+	switch p.memoryFull {
+	case WhenDrop:
+		if s.enforce {
+			return verdict.Drop
+		}
+	case WhenKill:
+		if s.enforce {
+			p.find(s, verdict.MemoryLimit, d, 0, "")
+			p.kill(s, verdict.MemoryLimit)
+			return verdict.Drop
+		}
+	}
+	p.giveUp(s, d, verdict.MemoryLimit)
+	return verdict.Accept
+}
+
+// giveUp lets a session through unread.
+func (p *Pipeline) giveUp(s *session, d int, f verdict.Finding) {
+	s.lost = true
+	p.stats.lost(causeFlowMemory, WhenPass)
+	p.once(s, f, d)
+	p.pass(s)
+}

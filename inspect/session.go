@@ -1,0 +1,273 @@
+package inspect
+
+import (
+	"keepword/dataplane"
+	"keepword/inspect/flow"
+	"keepword/inspect/packet"
+	"keepword/inspect/policy"
+	"keepword/inspect/reassembly"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
+	"keepword/inspect/starttls"
+	"keepword/inspect/tlsrecord"
+	"keepword/inspect/verdict"
+)
+
+// The SMTP roles are the indices of a session's two directions; packets name TCP's
+// ends, and this is the one place that maps them.
+const (
+	toServer = 0
+	toClient = 1
+)
+
+// phase is how a session's octets are read.
+type phase uint8
+
+const (
+	// opening: before the server's SYN.
+	opening phase = iota
+	// dialogue: SMTP in clear text.
+	dialogue
+	// handshaking: after 220, or TLS from the first octet; records are followed.
+	handshaking
+	// passing: let through unread: TLS is up, or sight was lost and policy lets pass.
+	passing
+	// killed: ended by keepword; what still comes is answered by a reset.
+	killed
+	// over: reported; late segments pass.
+	over
+)
+
+// half is one direction of a session.
+type half struct {
+	stream reassembly.Stream
+	parsed seqnum.Value // octets before it were inspected
+	given  seqnum.Value // octets before it were given to the receiver
+	beyond seqnum.Value // octets before it may have been, ahead of a hole
+	acked  seqnum.Value // octets before it were acknowledged by the receiver
+	fin    seqnum.Value // sequence number of the FIN, where hasFIN
+	counts Counts
+	opened bool // the first sequence number is known
+	hasFIN bool
+	scaled bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
+	scale  uint8
+}
+
+func (h *half) open(first seqnum.Value) {
+	h.stream.Init(first)
+	h.parsed, h.given, h.beyond, h.acked, h.opened = first, first, first, first, true
+}
+
+// give notes that the octets before end are the receiver's.
+func (h *half) give(end seqnum.Value) {
+	h.given = h.given.Max(end)
+	h.beyond = h.beyond.Max(h.given)
+}
+
+// handshake is what only a session in its TLS handshake needs.
+type handshake struct{ records [2]tlsrecord.Parser }
+
+// session is one SMTP connection.
+type session struct {
+	half  [2]half
+	dlg   smtp.Dialogue
+	led   starttls.Ledger
+	ends  Endpoints
+	rules *policy.Rules
+	tls   *handshake
+	env   *envelope
+	held  []held
+	start int64
+
+	sni        string
+	tlsVersion uint16
+	reported   uint64 // bit per finding that is reported once a session
+	phase      phase
+	clientLow  bool // the client is the key's low end
+	enforce    bool
+	isDone     bool // reported
+	alerted    bool
+	lost       bool // part of it went unseen
+	inLine     bool // the client was given a part of a line
+	early      earliness
+	bypassed   bool
+
+	offer  offerEdit
+	answer answerEdit
+	refuse refuseEdit
+}
+
+// noteGiven notes whether the client has a part of a line.
+func (s *session) noteGiven(d int, payload []byte) {
+	if d == toClient && len(payload) > 0 {
+		s.inLine = payload[len(payload)-1] != '\n'
+	}
+}
+
+// replaceable says that a SYN opens a new connection in e's place: the old one is over,
+// or never was answered.
+func (s *session) replaceable(v *packet.View, fromLow bool) bool {
+	switch s.phase {
+	case over, killed:
+		return true
+	case opening:
+		h := &s.half[toServer]
+		return fromLow == s.clientLow && h.opened && h.stream.Next() != seqnum.Value(v.Seq).Add(1)
+	}
+	return false
+}
+
+// admit makes a session for a packet that belongs to none, in place of old where that
+// is not nil. Where it returns none, the packet's verdict is kind.
+func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
+	v := &p.view
+	opens := v.Flags&(packet.SYN|packet.RST) == packet.SYN
+	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST)) {
+		return nil, verdict.Accept // carries nothing
+	}
+	// RFC 5321 §2.1: the client opens the connection. Without its SYN the inspected
+	// port tells the server.
+	clientIsSource := p.ports.has(v.DstPort)
+	if v.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK || !opens && clientIsSource && p.ports.has(v.SrcPort) {
+		clientIsSource = !p.ports.has(v.SrcPort)
+	}
+	if !clientIsSource && !p.ports.has(v.SrcPort) || opens && !v.Flags.Has(packet.ACK) && !clientIsSource {
+		return nil, verdict.Accept // no inspected port, or the client of another service
+	}
+	if !opens && !p.passive {
+		p.stats.lost(causeMidstream, p.midstream)
+		switch p.midstream {
+		case WhenDrop:
+			return nil, verdict.Drop
+		case WhenKill:
+			p.resetUnknown(v)
+			return nil, verdict.Drop
+		}
+	}
+	if old != nil {
+		p.end(&old.Value, EndClosed)
+		p.flows.Remove(old)
+	}
+	if p.flows.Full() {
+		p.evict()
+	}
+	e = p.flows.Insert(key, p.now)
+	s := &e.Value
+	*s = session{clientLow: fromLow == clientIsSource, start: pk.Time, held: s.held[:0]}
+	p.ids++
+	s.ends = Endpoints{
+		ID: p.ids, Iface: pk.Iface,
+		Client: key.End(s.clientLow), Server: key.End(!s.clientLow),
+	}
+	s.rules = p.policy.Rules(s.ends.Server)
+	s.enforce = !p.passive && s.rules.Mode == verdict.Enforce
+	s.dlg.Init(&p.heads)
+	s.led.Init(s.rules.MinTLS)
+	if !opens && !p.passive {
+		s.lost = true
+		p.find(s, verdict.Midstream, s.direction(fromLow), 0, "")
+		p.pass(s)
+	}
+	return e, verdict.None
+}
+
+// evict makes room in a full table: what is over first, then what never began, then
+// what was idle longest.
+func (p *Pipeline) evict() {
+	for _, c := range [...]flow.Class{flow.Ended, flow.Embryonic, flow.Open} {
+		if e := p.flows.Oldest(c); e != nil {
+			if c == flow.Open {
+				p.stats.lost(causeFlowsFull, WhenPass)
+				e.Value.lost = true
+			}
+			p.end(&e.Value, EndForced)
+			p.flows.Remove(e)
+			return
+		}
+	}
+}
+
+func (s *session) direction(fromLow bool) int {
+	if fromLow == s.clientLow {
+		return toServer
+	}
+	return toClient
+}
+
+// pass gives a session up: its octets are let through unread from here on.
+func (p *Pipeline) pass(s *session) {
+	s.bypassed = true
+	p.release(s)
+	s.phase = passing
+}
+
+// release gives back all that a session borrowed. Packets still held are let
+// through in the order of their octets.
+func (p *Pipeline) release(s *session) {
+	p.letGo(s, verdict.Accept)
+	for d := range s.half {
+		h := &s.half[d]
+		h.stream.Release(p.memory)
+	}
+	s.dlg.Release()
+	if s.tls != nil {
+		p.handshakes.put(s.tls)
+		s.tls = nil
+	}
+}
+
+// end reports a session that carried any octet, once, and lets it go.
+func (p *Pipeline) end(s *session, reason EndReason) {
+	if s.isDone {
+		return
+	}
+	s.isDone = true
+	wasKilled := s.phase == killed
+	if !wasKilled && s.phase != passing && s.phase != opening {
+		for _, f := range listOf(s.led.Close()) {
+			p.find(s, f, toServer, 0, "")
+		}
+	}
+	p.flush(verdict.Accept)
+	if !wasKilled {
+		p.release(s)
+	}
+	if s.half[toServer].counts.Octets+s.half[toClient].counts.Octets > 0 {
+		r := s.record(reason, p.now)
+		p.stats.outcomes[r.Outcome].Add(1)
+		p.sink.FlowEnd(r)
+	}
+	if s.env != nil {
+		p.envelopes.put(s.env)
+		s.env = nil
+	}
+	if !wasKilled {
+		s.phase = over
+	}
+}
+
+func listOf(f starttls.Found) []verdict.Finding { return f.List() }
+
+func (s *session) record(reason EndReason, now int64) *FlowRecord {
+	r := &FlowRecord{
+		Flow: s.ends, Start: s.start, End: max(now, s.start),
+		ToServer: s.half[toServer].counts, ToClient: s.half[toClient].counts,
+		State: FlowEstablished, Reason: reason, Alerted: s.alerted, Bypassed: s.bypassed,
+		Steps:      s.led.Steps(),
+		Outcome:    s.led.Outcome(s.phase == killed, s.lost),
+		ReplyCode:  s.led.ReplyCode(),
+		TLSVersion: s.tlsVersion, SNI: s.sni,
+	}
+	switch {
+	case s.phase == opening:
+		r.State = FlowNew
+	case reason == EndClosed:
+		r.State = FlowClosed
+	case s.bypassed:
+		r.State = FlowBypassed
+	}
+	if s.env != nil {
+		r.HELO, r.MailFrom, r.RcptTo = s.env.helo(), s.env.from(), s.env.rcpt()
+	}
+	return r
+}

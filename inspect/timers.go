@@ -1,0 +1,113 @@
+package inspect
+
+import (
+	"keepword/inspect/flow"
+	"keepword/inspect/starttls"
+	"keepword/inspect/verdict"
+)
+
+// Times, in nanoseconds.
+const (
+	idleEmbryonic = 60e9
+	// idleOpen is well above RFC 5321 §4.5.3.2's longest timeout of ten minutes.
+	idleOpen  = 3600e9
+	idleEnded = 30e9
+	// silenceLog and silenceKill are the catalogue's limits for a server that said 220
+	// and then nothing.
+	silenceLog  = 10e9
+	silenceKill = 60e9
+)
+
+// deadline is one session's, named by slot and id.
+type deadline struct {
+	at   int64
+	id   uint64
+	slot uint32
+}
+
+// queue holds deadlines in the order of their times: all that are pushed to one queue
+// wait equally long.
+type queue struct {
+	list []deadline
+	head int
+}
+
+func (q *queue) push(at int64, slot uint32, id uint64) {
+	if q.head > 0 && len(q.list) == cap(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		q.list, q.head = q.list[:n], 0
+	}
+	q.list = append(q.list, deadline{at, id, slot})
+}
+
+// due returns the next deadline that has passed.
+func (q *queue) due(now int64) (d deadline, ok bool) {
+	if q.head == len(q.list) || q.list[q.head].at > now {
+		return d, false
+	}
+	d = q.list[q.head]
+	q.head++
+	if q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+	}
+	return d, true
+}
+
+type timers struct {
+	undecided, held, silenceLog, silenceKill queue
+}
+
+// expire does what has become due.
+func (p *Pipeline) expire() {
+	p.sweep(flow.Embryonic, idleEmbryonic)
+	p.sweep(flow.Open, idleOpen)
+	p.sweep(flow.Ended, idleEnded)
+	p.each(&p.timers.undecided, p.holdExpired)
+	p.each(&p.timers.held, p.holdExpired)
+	p.each(&p.timers.silenceLog, func(s *session) { p.silent(s, false) })
+	p.each(&p.timers.silenceKill, func(s *session) { p.silent(s, true) })
+	p.flush(verdict.Accept)
+}
+
+// sweep removes the flows of a class that were idle too long.
+func (p *Pipeline) sweep(c flow.Class, idle int64) {
+	for {
+		e := p.flows.Oldest(c)
+		if e == nil || p.now-e.Touched < idle {
+			return
+		}
+		p.end(&e.Value, EndTimeout)
+		p.flows.Remove(e)
+	}
+}
+
+// each calls f for the sessions whose deadline in q has passed.
+func (p *Pipeline) each(q *queue, f func(*session)) {
+	for {
+		d, ok := q.due(p.now)
+		if !ok {
+			return
+		}
+		if e := p.flows.Slotted(d.slot); e != nil && e.Value.ends.ID == d.id && e.Value.phase < passing {
+			f(&e.Value)
+		}
+	}
+}
+
+// silent is for a server that has said 220 and had a ClientHello, when a limit has
+// passed. The log is at the first, the action at the second.
+func (p *Pipeline) silent(s *session, last bool) {
+	if s.led.State() != starttls.ClientHello || s.led.SawServer() || s.led.Implicit() {
+		return
+	}
+	action := s.rules.Action(verdict.SilenceAfter220)
+	if !last {
+		action = min(action, verdict.Log)
+	} else if action != verdict.Kill {
+		return
+	}
+	p.report(s, verdict.SilenceAfter220, action, toClient, 220, "")
+	if last && s.enforce {
+		p.kill(s, verdict.SilenceAfter220)
+	}
+}

@@ -63,7 +63,8 @@ func (d *defragmenter) waiting() (n uint64) {
 }
 
 // add takes an IP packet that is a fragment, and returns the whole packet where this
-// was its last missing piece, or nil. The time now is in nanoseconds.
+// was its last missing piece, or nil. The time now is in nanoseconds. It writes to b,
+// and keeps none of it.
 func (d *defragmenter) add(b []byte, now int64) []byte {
 	f, ok := parseFragment(b)
 	if !ok {

@@ -1,29 +1,75 @@
 package main
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 
+	"keepword/cmd/keepword/internal/config"
 	"keepword/cmd/keepword/internal/control"
 	"keepword/inspect/verdict"
 )
 
-// count adds up the counters of every worker in s.
+// count adds up the counters of every worker in s, which has none yet.
 func (d *daemon) count(s *control.Status) {
+	s.Flows = make(map[string]uint64)
+	s.Sessions = make(map[string]uint64)
+	type findingKey struct{ finding, action string }
+	findings := make(map[findingKey]uint64)
+	type lossKey struct{ cause, policy string }
+	losses := make(map[lossKey]uint64)
+
+	full := d.cfg.Load().When.QueueFull
 	for _, w := range d.workers {
-		s.Queues = append(s.Queues, w.queue())
+		q, overflows := w.queue(full)
+		s.Queues = append(s.Queues, q)
+		if overflows > 0 {
+			losses[lossKey{"queue_full", string(full)}] += overflows
+		}
+		stats := w.pipeline.Stats()
+		s.Memory.Used += uint64(max(0, stats.Memory))
+		s.Memory.Limit += uint64(max(0, stats.MemoryLimit))
+		for state, n := range map[string]int64{"opening": stats.Opening, "open": stats.Open, "ended": stats.Ended} {
+			s.Flows[state] += uint64(max(0, n))
+		}
+		for o, n := range stats.Outcomes {
+			s.Sessions[o.String()] += n
+		}
+		for _, f := range stats.Findings {
+			findings[findingKey{f.Finding.String(), f.Action.String()}] += f.Count
+		}
+		for _, l := range stats.Lost {
+			losses[lossKey{l.Cause, l.Policy}] += l.Count
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(findings), func(a, b findingKey) int {
+		return cmp.Or(cmp.Compare(a.finding, b.finding), cmp.Compare(a.action, b.action))
+	}) {
+		s.Findings = append(s.Findings, control.FindingCount{Finding: k.finding, Action: k.action, Count: findings[k]})
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(losses), func(a, b lossKey) int {
+		return cmp.Or(cmp.Compare(a.cause, b.cause), cmp.Compare(a.policy, b.policy))
+	}) {
+		s.LostSight = append(s.LostSight, control.LostSight{Cause: k.cause, Policy: k.policy, Count: losses[k]})
 	}
 }
 
-// queue is the state of one worker's queue, in the kernel and here.
-func (w worker) queue() control.Queue {
+// queue is the state of one worker's queue, in the kernel and here, and the number of
+// packets that met the policy for full queues.
+func (w worker) queue(full config.Loss) (q control.Queue, overflows uint64) {
 	counted := w.engine.Counters()
-	q := control.Queue{Number: w.engine.Queue(), Stale: counted.Stale, Packets: make(map[string]uint64)}
-	// Without the kernel's table (it is readable as long as the engine is open) the
-	// other counters are true all the same.
-	if kernel, err := w.engine.Status(); err == nil {
-		q.Depth, q.Dropped, q.UserDropped = uint64(kernel.Depth), kernel.Dropped, kernel.UserDropped
-	}
+	q = control.Queue{Number: w.engine.Queue(), Stale: counted.Stale, Packets: make(map[string]uint64)}
 	for k, n := range counted.Verdicts {
 		q.Packets[verdict.Kind(k).String()] = n
 	}
-	return q
+	// Without the kernel's table the other counters are true all the same.
+	kernel, err := w.engine.Status()
+	if err != nil {
+		return q, 0
+	}
+	q.Depth, q.Dropped, q.UserDropped = uint64(kernel.Depth), kernel.Dropped, kernel.UserDropped
+	if full == config.Pass {
+		return q, kernel.Overflows
+	}
+	return q, kernel.Dropped + kernel.UserDropped
 }

@@ -81,7 +81,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	}
 	d.events, err = eve.Open(cfg.Events.Path, eve.Options{Interface: eve.InterfaceNames()}, d.log)
 	if err != nil {
-		return fmt.Errorf("events: %w; set events.path", err)
+		return err
 	}
 	for i := range d.workers {
 		d.workers[i].pipeline = newPipeline(cfg, len(d.workers), d.events)
@@ -156,6 +156,13 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink) *inspect.Pipeline
 	})
 }
 
+// whens are the configuration's words for lost sight in inspection's.
+var whens = map[config.Loss]inspect.When{
+	config.Pass: inspect.WhenPass,
+	config.Drop: inspect.WhenDrop,
+	config.Kill: inspect.WhenKill,
+}
+
 // limits are the share that one of n workers has in the limits for all.
 func limits(cfg *config.Config, n int) inspect.Limits {
 	memory := max(1, cfg.Limits.Memory/int64(n))
@@ -164,13 +171,6 @@ func limits(cfg *config.Config, n int) inspect.Limits {
 		Memory:     memory,
 		FlowMemory: min(memory, cfg.Limits.FlowMemory),
 	}
-}
-
-// whens are the configuration's words for lost sight in inspection's.
-var whens = map[config.Loss]inspect.When{
-	config.Pass: inspect.WhenPass,
-	config.Drop: inspect.WhenDrop,
-	config.Kill: inspect.WhenKill,
 }
 
 func steering(cfg *config.Config, queues int) steer.Config {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 
 	"keepword/cmd/keepword/internal/config"
@@ -31,7 +30,7 @@ func (d *daemon) listen(cfg *config.Config) error {
 			},
 		}, d.log)
 		if err != nil {
-			return fmt.Errorf("control socket: %w; or set control.socket", err)
+			return err
 		}
 		d.servers = append(d.servers, s)
 	}
@@ -40,7 +39,7 @@ func (d *daemon) listen(cfg *config.Config) error {
 			return metrics.Snapshot{Status: d.status()}
 		}, d.log)
 		if err != nil {
-			return fmt.Errorf("metrics: %w; or set metrics.listen", err)
+			return err
 		}
 		d.servers = append(d.servers, s)
 	}

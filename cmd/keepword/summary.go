@@ -29,8 +29,11 @@ func (d *daemon) summary() string {
 	line("mode", "%s", modes[cfg.Mode.String()])
 	line("ports", "TCP %s", list(cfg.Ports))
 	line("traffic", "%s", hooks(cfg.Hooks))
-	first, last := cfg.Queues.First, int(cfg.Queues.First)+len(d.workers)-1
-	line("queues", "%d to %d, one for each of %s (%s expression)", first, last, plural(len(d.workers), "worker", "workers"), d.expression())
+	queues := fmt.Sprintf("%d, one worker", cfg.Queues.First)
+	if n := len(d.workers); n > 1 {
+		queues = fmt.Sprintf("%d to %d, a worker each", cfg.Queues.First, int(cfg.Queues.First)+n-1)
+	}
+	line("queues", "%s (%s expression)", queues, d.expression())
 	line("offload", "%s", offload)
 	line("events", "%s", orOff(cfg.Events.Path, map[string]string{"-": "stdout"}))
 	metrics := orOff(cfg.Metrics.Listen, nil)

@@ -45,7 +45,7 @@ var (
 
 // OpError is a failure of one queue.
 type OpError struct {
-	// Op is what was done: "open", "receive" or "close".
+	// Op is what was done: "open", "receive", "close" or "read the state of".
 	Op string
 	// Queue is the queue's number.
 	Queue uint16
@@ -55,7 +55,7 @@ type OpError struct {
 
 // Error returns the failure as one line.
 func (e *OpError) Error() string {
-	// ErrQueueTaken's text begins with the queue's number already.
+	// Its text names the queue already.
 	if taken := (*takenError)(nil); errors.As(e.Err, &taken) {
 		return taken.Error()
 	}
@@ -119,8 +119,7 @@ const (
 	sendBuffer = 1 << 20
 )
 
-// Engine is one queue. Run and Close belong to one goroutine; Counters may be called
-// by any.
+// Engine is one queue. Run is for one goroutine; all else may be called by any.
 type Engine struct {
 	cfg     Config
 	queue   *nfq.Nfqueue
@@ -131,6 +130,7 @@ type Engine struct {
 	failed  chan error            // why receiving has ended, at most one
 	closed  chan struct{}
 	close   func() error
+	running sync.Mutex // held by Run, whose sockets must stay open
 
 	batch dataplane.Batch
 	// held is how many packets the Inspector has left at Hold and not released.
@@ -268,13 +268,15 @@ func (e *Engine) startCopying() error {
 // Queue returns the queue's number.
 func (e *Engine) Queue() uint16 { return e.cfg.Queue }
 
-// Close gives the queue back and closes all that Open has opened; it returns when the
-// receiving goroutine has ended. Packets that still wait in the kernel are dropped:
+// Close gives the queue back and closes all that Open has opened; it returns when Run
+// and the receiving goroutine have ended. Packets that still wait in the kernel are dropped:
 // they are retransmitted, by the rules that then apply. A second call does nothing.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) closeAll() error {
 	close(e.closed)
+	e.running.Lock()
+	defer e.running.Unlock()
 	err := errors.Join(e.queue.Close(), e.send.Close())
 	if err != nil && !errors.Is(err, fs.ErrClosed) {
 		return &OpError{Op: "close", Queue: e.cfg.Queue, Err: err}

@@ -25,8 +25,15 @@ const minPacket = 20
 // empty the caller must have stopped what fills it (steer's StopDiverting).
 //
 // It returns nil when it has stopped as asked, ErrClosed after Close, and an *OpError
-// when the queue can't be received from any more. It must not be called twice.
+// when the queue can't be received from any more.
 func (e *Engine) Run(ctx context.Context, in dataplane.Inspector) error {
+	e.running.Lock()
+	defer e.running.Unlock()
+	select {
+	case <-e.closed:
+		return ErrClosed
+	default:
+	}
 	tick := time.NewTimer(dataplane.TickInterval)
 	defer tick.Stop()
 	stop := ctx.Done()

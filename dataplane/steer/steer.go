@@ -44,6 +44,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"keepword/dataplane/internal/privilege"
@@ -169,19 +170,34 @@ func Open(cfg Config) (*Table, error) {
 	if err != nil {
 		return nil, t.fail("read", err)
 	}
-	// The kernel says only when asked whether it has the native statement.
-	t.native = true
+	if t.native, err = t.probe(); err != nil {
+		return nil, t.fail("prepare", err)
+	}
 	err = t.install(left)
-	if missing(err) {
-		t.native = false
-		if err = t.install(left); missing(err) {
-			err = ErrNoQueue
-		}
+	if missing(err) && !t.native {
+		err = ErrNoQueue
 	}
 	if err != nil {
 		return nil, t.fail("make", err)
 	}
 	return t, nil
+}
+
+// probe asks the kernel whether it has the native queue statement, by a transaction
+// that has no effect. The transaction that makes the table would tell as well, but if
+// it failed the kernel would take its base chains off their hooks again, and that
+// drops what waits in other programs' queues.
+func (t *Table) probe() (native bool, err error) {
+	conn := &nftables.Conn{}
+	table := conn.AddTable(&nftables.Table{Name: t.table.Name + "-probe", Family: t.table.Family})
+	chain := conn.AddChain(&nftables.Chain{Table: table, Name: divertChain})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{queue(&t.cfg, true)}})
+	conn.DelTable(table)
+	err = conn.Flush()
+	if missing(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // missing says whether err is what nf_tables answers to an expression that the kernel

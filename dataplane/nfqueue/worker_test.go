@@ -1,0 +1,107 @@
+package nfqueue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+	"time"
+
+	nfq "github.com/florianl/go-nfqueue/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepword/dataplane"
+	"keepword/inspect/verdict"
+)
+
+func TestAPacketIsWhatItsAttributesSay(t *testing.T) {
+	id, in, out := uint32(7), uint32(2), uint32(3)
+	data := []byte{0x45}
+	at := time.Unix(1, 2000)
+	for name, c := range map[string]struct {
+		a    nfq.Attribute
+		want dataplane.Packet
+	}{
+		"forwarded": {
+			nfq.Attribute{PacketID: &id, InDev: &in, OutDev: &out, Payload: &data, Timestamp: &at, SkbInfo: &[]byte{0, 0, 0, 3}},
+			dataplane.Packet{ID: 7, Iface: 2, Data: data, Time: 1_000_002_000, ChecksumPartial: true},
+		},
+		"made here, checksum not verified": {
+			nfq.Attribute{PacketID: &id, OutDev: &out, Payload: &data, SkbInfo: &[]byte{0, 0, 0, 4}},
+			dataplane.Packet{ID: 7, Iface: 3, Data: data},
+		},
+		"bare":           {nfq.Attribute{PacketID: &id}, dataplane.Packet{ID: 7}},
+		"short skb info": {nfq.Attribute{PacketID: &id, SkbInfo: &[]byte{1}}, dataplane.Packet{ID: 7}},
+	} {
+		got := packetOf(&c.a)
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestOnlySomeErrorsOfReceivingEndIt(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		ends  bool
+		tells bool
+	}{
+		{unix.ENOENT, false, false},
+		{unix.ENOBUFS, false, false},
+		{unix.ENOMEM, false, false},
+		{unix.EINTR, false, false},
+		{fs.ErrClosed, true, false},
+		{unix.ENODEV, true, true},
+	} {
+		e := &Engine{failed: make(chan error, 1)}
+		// As the netlink library wraps them.
+		wrapped := &netlink.OpError{Op: "receive", Err: c.err}
+		if got := e.receiveError(wrapped) != 0; got != c.ends {
+			t.Errorf("%v: ends %v", c.err, got)
+		}
+		if got := len(e.failed) == 1; got != c.tells {
+			t.Errorf("%v: tells %v", c.err, got)
+		}
+	}
+	e := &Engine{failed: make(chan error, 1)}
+	e.receiveError(unix.ENOENT)
+	e.receiveError(unix.ENOMEM)
+	e.receiveError(unix.ENOBUFS)
+	if c := e.Counters(); c.Stale != 1 || c.Shortages != 2 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
+func TestOnlyTheFirstFailureIsKept(t *testing.T) {
+	e := &Engine{failed: make(chan error, 1)}
+	first := errors.New("first")
+	e.receiveError(first)
+	e.receiveError(errors.New("second")) // must not block
+	if got := <-e.failed; got != first {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestAnErrorNamesItsQueue(t *testing.T) {
+	for want, err := range map[string]error{
+		"receive queue 2501: no such device": &OpError{"receive", 2501, unix.ENODEV},
+		"queue 2500 is taken by process 123 (suricata); choose another with queues.first": &OpError{"open", 2500,
+			&takenError{2500, Process{PID: 123, Name: "suricata"}}},
+		"queue 2500 is taken by another process; choose another with queues.first": &OpError{"open", 2500,
+			&takenError{queue: 2500}},
+	} {
+		if err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	}
+	if !errors.Is(&OpError{"open", 1, &takenError{}}, ErrQueueTaken) {
+		t.Error("a taken queue is not ErrQueueTaken")
+	}
+}
+
+func TestEveryVerdictHasACounter(t *testing.T) {
+	if verdict.Kind(verdictKinds).String() != "invalid" || (verdictKinds-1).String() == "invalid" {
+		t.Errorf("%d counters", verdictKinds)
+	}
+}

@@ -117,6 +117,10 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 	n := int(s.half[toServer].parsed.Sub(start)) - lineEnd(ev.Odd)
 	if r := s.refuse; r.note != noRefusal { // begun while its line was not complete
 		s.refuse = refuseEdit{}
+		if r.note == notHere {
+			s.led.Ask(ev)
+			s.led.Withdraw()
+		}
 		p.refuseCommand(s, ev, start, n, r)
 		return
 	}

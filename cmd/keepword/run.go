@@ -46,7 +46,7 @@ func run(ctx context.Context, e *env, path string) error {
 	for _, line := range notYet(cfg) {
 		log.Info(line)
 	}
-	fmt.Fprint(e.stderr, d.summary())
+	fmt.Fprint(e.stderr, summary(cfg, len(d.workers), d.expression()))
 	fmt.Fprintln(e.stderr, "ready")
 	tell(log, systemd.SdNotifyReady)
 

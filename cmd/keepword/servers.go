@@ -68,3 +68,11 @@ func (d *daemon) status() control.Status {
 	d.count(&s)
 	return s
 }
+
+// expression names the kernel's way to queue for us.
+func (d *daemon) expression() string {
+	if d.table.Native() {
+		return "native"
+	}
+	return "compat"
+}

@@ -10,17 +10,9 @@ import (
 // offload says how flows that are in TLS are let through.
 const offload = "none in this version, every packet goes through the queue"
 
-// expression says how the kernel queues for us.
-func (d *daemon) expression() string {
-	if d.table.Native() {
-		return "native"
-	}
-	return "compat"
-}
-
-// summary is the screen that tells an administrator what has been started.
-func (d *daemon) summary() string {
-	cfg := d.cfg.Load()
+// summary is the screen that tells an administrator what has been started: so many
+// workers, and with which of the kernel's expressions it queues.
+func summary(cfg *config.Config, workers int, expression string) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-9s %s\n", label, fmt.Sprintf(format, args...))
@@ -30,10 +22,10 @@ func (d *daemon) summary() string {
 	line("ports", "TCP %s", list(cfg.Ports))
 	line("traffic", "%s", hooks(cfg.Hooks))
 	queues := fmt.Sprintf("%d, one worker", cfg.Queues.First)
-	if n := len(d.workers); n > 1 {
-		queues = fmt.Sprintf("%d to %d, a worker each", cfg.Queues.First, int(cfg.Queues.First)+n-1)
+	if workers > 1 {
+		queues = fmt.Sprintf("%d to %d, a worker each", cfg.Queues.First, int(cfg.Queues.First)+workers-1)
 	}
-	line("queues", "%s (%s expression)", queues, d.expression())
+	line("queues", "%s (%s expression)", queues, expression)
 	line("offload", "%s", offload)
 	line("events", "%s", orOff(cfg.Events.Path, map[string]string{"-": "stdout"}))
 	metrics := orOff(cfg.Metrics.Listen, nil)

@@ -45,7 +45,7 @@ func (e *Engine) Run(ctx context.Context, in dataplane.Inspector) error {
 		case p := <-e.packets:
 			e.fill(p)
 		case <-tick.C:
-			idle = true
+			idle = len(e.packets) == 0
 		case <-stop:
 			stop = nil
 			deadline = time.Now().Add(DrainTime)
@@ -56,7 +56,10 @@ func (e *Engine) Run(ctx context.Context, in dataplane.Inspector) error {
 		}
 		tick.Reset(dataplane.TickInterval)
 		e.inspect(in)
-		if stop == nil && (idle && e.held == 0 || time.Now().After(deadline)) {
+		if deadline.IsZero() {
+			continue
+		}
+		if idle && e.held == 0 || time.Now().After(deadline) {
 			return nil
 		}
 	}

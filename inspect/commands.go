@@ -86,7 +86,6 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 // readEarly judges octets that came before the answer to STARTTLS (RFC 3207 §4: the
 // client must wait). They are not consumed: what they are depends on the answer.
 func (p *Pipeline) readEarly(s *session, b []byte) {
-	h := &s.half[toServer]
 	if tlsrecord.MayBeClientHello(b[:min(len(b), helloPrefix)]) && s.early != earlyOctets {
 		if len(b) >= helloPrefix && s.early == notEarly {
 			s.early = earlyHello
@@ -96,11 +95,8 @@ func (p *Pipeline) readEarly(s *session, b []byte) {
 	}
 	if s.early != earlyOctets {
 		s.early = earlyOctets
-		if p.act(s, verdict.CommandInjection, toServer, 0, printable(b)) {
-			return
-		}
+		p.act(s, verdict.CommandInjection, toServer, 0, printable(b))
 	}
-	h.parsed = h.stream.Next() // let through by policy; no part of TLS
 }
 
 // command judges a complete command line that begins at start.

@@ -10,6 +10,10 @@ import (
 func (p *Pipeline) handshake(s *session) {
 	s.phase = handshaking
 	s.tls = p.handshakes.get()
+	if s.early == earlyOctets {
+		// Let through by policy. A server reads them before TLS begins.
+		s.half[toServer].parsed = s.half[toServer].stream.Next()
+	}
 }
 
 // readRecords consumes octets of a session after 220.

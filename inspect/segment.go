@@ -303,7 +303,8 @@ func (s *session) limit(d int) seqnum.Value {
 	h := &s.half[d]
 	if s.phase == dialogue {
 		switch {
-		case d == toServer && s.dlg.Mode() == smtp.Asked && s.rules.Action(verdict.EarlyClientHello) == verdict.Delay:
+		case d == toServer && s.dlg.Mode() == smtp.Asked && s.early != earlyOctets &&
+			s.rules.Action(verdict.EarlyClientHello) == verdict.Delay:
 			return h.parsed
 		case d == toClient && s.answer.undecided:
 			return s.answer.start
@@ -322,23 +323,11 @@ func (p *Pipeline) mayPassAhead(s *session, d int) bool {
 	return d == toServer && !s.rules.EditsCommands && (m == smtp.MailData || m == smtp.Chunk)
 }
 
-// inspect reads all that may be read, in both directions: a reply may decide how
-// octets that came before it are to be read.
+// inspect reads all that may be read, in both directions. The client's octets go
+// first: a reply may decide how those behind its command are to be read, and they how
+// the next reply is.
 func (p *Pipeline) inspect(s *session) {
-	for progress := true; progress; {
-		progress = false
-		for d := range s.half {
-			h := &s.half[d]
-			for s.phase < passing && h.opened && h.parsed.Less(h.stream.Next()) {
-				b, _ := h.stream.View(h.parsed, h.stream.Next())
-				before := h.parsed
-				p.read(s, d, b)
-				if h.parsed == before {
-					break
-				}
-				progress = true
-			}
-		}
+	for s.phase < passing && (p.readOne(s, toServer) || p.readOne(s, toClient)) {
 	}
 	for d := range s.half {
 		h := &s.half[d]
@@ -346,8 +335,15 @@ func (p *Pipeline) inspect(s *session) {
 	}
 }
 
-// read consumes octets of direction d that lie at parsed.
-func (p *Pipeline) read(s *session, d int, b []byte) {
+// readOne reads direction d up to its next event, and says whether it consumed any
+// octet.
+func (p *Pipeline) readOne(s *session, d int) bool {
+	h := &s.half[d]
+	if !h.opened || h.parsed == h.stream.Next() {
+		return false
+	}
+	b, _ := h.stream.View(h.parsed, h.stream.Next())
+	before := h.parsed
 	switch {
 	case s.phase == handshaking:
 		p.readRecords(s, d, b)
@@ -356,6 +352,7 @@ func (p *Pipeline) read(s *session, d int, b []byte) {
 	default:
 		p.readReplies(s, b)
 	}
+	return h.parsed != before
 }
 
 // full is where the memory of all flows is used up.

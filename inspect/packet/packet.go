@@ -112,18 +112,5 @@ type View struct {
 	tcp    int    // where the TCP header begins in packet
 }
 
-// SegLen returns SEG.LEN: the sequence numbers that the segment takes, SYN and FIN
-// counted (RFC 9293 section 3.4).
-func (v *View) SegLen() uint32 {
-	n := uint32(len(v.Payload))
-	if v.Flags.Has(SYN) {
-		n++
-	}
-	if v.Flags.Has(FIN) {
-		n++
-	}
-	return n
-}
-
 // Bytes returns the packet, cut to the length that its IP header gives.
 func (v *View) Bytes() []byte { return v.packet }

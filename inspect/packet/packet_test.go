@@ -266,17 +266,6 @@ func TestEveryFlippedBitBreaksTheChecksum(t *testing.T) {
 	}
 }
 
-func TestSegLenCountsSYNAndFIN(t *testing.T) {
-	seg := tcp()
-	seg.SYN, seg.FIN = true, true
-	if v := mustParse(t, build(t, ipv4(), nil, seg, "abc")); v.SegLen() != 5 {
-		t.Errorf("SYN, 3 octets and FIN are %d", v.SegLen())
-	}
-	if v := mustParse(t, build(t, ipv4(), nil, tcp(), "")); v.SegLen() != 0 {
-		t.Errorf("a bare acknowledgment is %d", v.SegLen())
-	}
-}
-
 func TestClassesHaveNames(t *testing.T) {
 	if OK.String() != "ok" || NotIP.String() != "not-ip" || Class(200).String() != "invalid" {
 		t.Error(OK, NotIP, Class(200))

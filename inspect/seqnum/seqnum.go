@@ -36,26 +36,6 @@ func (v Value) Min(w Value) Value {
 	return v
 }
 
-// InRange says whether first =< v < end. An empty range has nothing in it. The
-// range may be longer than 2^31.
-func (v Value) InRange(first, end Value) bool { return v-first < end-first }
-
 // InWindow says whether v is one of the size octets from first on: RCV.NXT =< v <
 // RCV.NXT+RCV.WND.
 func (v Value) InWindow(first Value, size uint32) bool { return uint32(v-first) < size }
-
-// Acceptable is the test of RFC 9293 section 3.4 (table 5) for an incoming segment:
-// seq is SEG.SEQ, length SEG.LEN (SYN and FIN count), next RCV.NXT, window RCV.WND.
-//
-// The table looks at a segment's two ends only, and so refuses one that sticks out
-// of the window on both sides. Receivers trim and take it (RFC 9293 section 3.10.7.4
-// allows that), so it is acceptable here.
-func Acceptable(seq Value, length uint32, next Value, window uint32) bool {
-	switch {
-	case window == 0:
-		return length == 0 && seq == next
-	case length == 0:
-		return seq.InWindow(next, window)
-	}
-	return seq.InWindow(next, window) || next.InWindow(seq, length)
-}

@@ -236,10 +236,6 @@ func (p *Parser) SNI() string { return string(p.hello.name[:p.hello.nameLen]) }
 // refuse it. Version and SNI are then what was read up to the fault.
 func (p *Parser) Malformed() bool { return p.hello.malformed }
 
-// RecordLen returns the length of the record that the last event belongs to, its
-// header not counted.
-func (p *Parser) RecordLen() int { return int(p.length) }
-
 // MayBeClientHello says whether prefix, one octet or more, can be the beginning of a
 // direction that begins with a ClientHello, be it only an SSLv2-compatible one.
 func MayBeClientHello(prefix []byte) bool {

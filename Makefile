@@ -8,6 +8,9 @@ PREFIX   ?= /usr/local
 FUZZTIME ?= 20s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
+# Where git refuses the checkout (another user's), the version can't be stamped.
+BUILDVCS = $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
 # Packages whose tests make network namespaces, and so need root.
 LAB_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build lab' . | xargs -r -n1 dirname | sort -u)
 
@@ -17,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-10s %s\n' "$$t" "$$h"; done
 
 build: ## build build/keepword
-	CGO_ENABLED=0 go build -trimpath -o build/keepword ./cmd/keepword
+	CGO_ENABLED=0 go build -trimpath $(BUILDVCS) -o build/keepword ./cmd/keepword
 
 run: build ## build, and inspect this host's own mail traffic until interrupted (root)
 	build/keepword run -c packaging/host.yaml
@@ -29,7 +32,7 @@ test: ## vet and all tests; as root those of the lab too
 	go test -timeout 5m ./...
 	CGO_ENABLED=1 go test -race -timeout 8m ./inspect/... ./cmd/...
 	@if [ "$$(id -u)" = 0 ]; then \
-		packaging/deps.sh ip:iproute2 nft:nftables tcpdump openssl swaks curl python3; \
+		packaging/deps.sh $$(cat bench/lab/packages.txt); \
 		echo "go test -tags lab -p 1 -timeout 8m" $(LAB_PACKAGES); \
 		go test -tags lab -p 1 -timeout 8m $(LAB_PACKAGES); \
 	else \
@@ -38,7 +41,7 @@ test: ## vet and all tests; as root those of the lab too
 	fi
 
 demo: ## play the failure of 1999 with and without keepword, in network namespaces (root)
-	@packaging/deps.sh ip:iproute2
+	@packaging/deps.sh $$(cat bench/lab/packages.txt)
 	go run ./bench/demo
 
 bench: ## run every benchmark briefly

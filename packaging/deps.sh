@@ -1,15 +1,22 @@
 #!/bin/sh
-# Installs what a make target lacks. Arguments are COMMAND or COMMAND:PACKAGE: where
-# the command is not found, the Debian package (by default of the same name) is
-# installed with apt-get.
+# Installs with apt-get those of the named Debian packages whose command is not there.
 #
 # Never name a mail server here: Debian's conflict with one another, and installing
 # one would remove the user's own. The lab unpacks its own copies instead.
 set -eu
 
+# command_of prints the command that a package is wanted for.
+command_of() {
+	case $1 in
+	iproute2) echo ip ;;
+	nftables) echo nft ;;
+	*) echo "$1" ;;
+	esac
+}
+
 missing=
-for want in "$@"; do
-	command -v "${want%%:*}" >/dev/null 2>&1 || missing="$missing ${want##*:}"
+for package in "$@"; do
+	command -v "$(command_of "$package")" >/dev/null 2>&1 || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 

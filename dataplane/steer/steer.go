@@ -33,7 +33,7 @@
 // those after it. A table that a killed instance left behind is taken over by filling
 // its chains anew, not by deleting them: deleting a hooked base chain drops every
 // packet that waits in any queue of the namespace, other programs' queues included.
-// That happens once, in Close.
+// That happens in Close, and where another version has hung the chains elsewhere.
 //
 // All functions act in the network namespace of the calling thread.
 package steer

@@ -65,9 +65,9 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 // connection (RFC 8314 §3), or the belief of a client that was told a false
 // acceptance. It says whether b is one.
 func (p *Pipeline) readUnasked(s *session, b []byte) bool {
-	first := s.half[toServer].counts.Octets == uint64(len(p.view.Payload)) || !s.led.Took(starttls.StepAsked) && len(s.led.Steps()) == 0 && s.env == nil
+	h := &s.half[toServer]
 	switch {
-	case first && s.env == nil:
+	case h.parsed == h.first:
 		f := s.led.BeginImplicit()
 		p.handshake(s)
 		p.actAll(s, f, toServer, 0, "")
@@ -75,7 +75,7 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		// The false acceptance was let through: the client speaks TLS to a server that
 		// does not. There is no dialogue left to follow.
 		s.led.Take(starttls.StepClientHello)
-		s.half[toServer].parsed = s.half[toServer].stream.Next()
+		h.parsed = h.stream.Next()
 		p.pass(s)
 	default:
 		return false

@@ -34,7 +34,7 @@ func (p *Pipeline) readRecords(s *session, d int, b []byte) {
 	case ev == tlsrecord.NotTLS:
 		// Policy lets it be: nobody knows what this is.
 		h.parsed = h.stream.Next()
-		s.lost = s.lost || !s.led.Implicit()
+		p.stats.lost(causeNotTLS, WhenPass)
 		p.pass(s)
 	}
 }

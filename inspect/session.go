@@ -41,6 +41,7 @@ const (
 // half is one direction of a session.
 type half struct {
 	stream reassembly.Stream
+	first  seqnum.Value // its first octet
 	parsed seqnum.Value // octets before it were inspected
 	given  seqnum.Value // octets before it were given to the receiver
 	beyond seqnum.Value // octets before it may have been, ahead of a hole
@@ -55,7 +56,7 @@ type half struct {
 
 func (h *half) open(first seqnum.Value) {
 	h.stream.Init(first)
-	h.parsed, h.given, h.beyond, h.acked, h.opened = first, first, first, first, true
+	h.first, h.parsed, h.given, h.beyond, h.acked, h.opened = first, first, first, first, first, true
 }
 
 // give notes that the octets before end are the receiver's.
@@ -125,13 +126,8 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST)) {
 		return nil, verdict.Accept // carries nothing
 	}
-	// RFC 5321 §2.1: the client opens the connection. Without its SYN the inspected
-	// port tells the server.
-	clientIsSource := p.ports.has(v.DstPort)
-	if v.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK || !opens && clientIsSource && p.ports.has(v.SrcPort) {
-		clientIsSource = !p.ports.has(v.SrcPort)
-	}
-	if !clientIsSource && !p.ports.has(v.SrcPort) || opens && !v.Flags.Has(packet.ACK) && !clientIsSource {
+	clientIsSource, ok := p.roles(v)
+	if !ok {
 		return nil, verdict.Accept // no inspected port, or the client of another service
 	}
 	if !opens && !p.passive {
@@ -169,6 +165,20 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 		p.pass(s)
 	}
 	return e, verdict.None
+}
+
+// roles says whether the SMTP client sent a segment of an unknown connection: it opens
+// the connection (RFC 5321 §2.1), and without a SYN the inspected port tells the
+// server. ok is false where the connection is not to be inspected.
+func (p *Pipeline) roles(v *packet.View) (clientIsSource, ok bool) {
+	to, from := p.ports.has(v.DstPort), p.ports.has(v.SrcPort)
+	switch v.Flags & (packet.SYN | packet.ACK) {
+	case packet.SYN:
+		return true, to
+	case packet.SYN | packet.ACK:
+		return false, from
+	}
+	return to, to || from
 }
 
 // evict makes room in a full table: what is over first, then what never began, then

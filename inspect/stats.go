@@ -17,11 +17,12 @@ const (
 	causeFlowMemory              // that of one flow is
 	causeFlowsFull               // the table was full, the flow had to leave it
 	causeGap                     // its receiver has octets that were never seen
+	causeNotTLS                  // clear text where TLS was to be, which policy lets pass
 
 	causes
 )
 
-var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap"}
+var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap", "not_tls"}
 
 var whenNames = [...]string{"pass", "drop", "kill"}
 

@@ -58,12 +58,15 @@ func supported(cfg *config.Config) error {
 	return nil
 }
 
+// offload says how flows that are in TLS are let through.
+const offload = "none in this version, every packet goes through the queue"
+
 // notYet names, one line each, what the configuration provides for and this version
 // does not do.
 func notYet(cfg *config.Config) []string {
 	var lines []string
 	if cfg.Offload == config.OffloadAuto {
-		lines = append(lines, "offload: none in this version, every packet goes through the queue")
+		lines = append(lines, "offload: "+offload)
 	}
 	if cfg.History.Path != "" {
 		lines = append(lines, "history: none in this version, nothing is remembered between sessions and the breaker never opens")

@@ -37,6 +37,8 @@ func run(ctx context.Context, e *env, path string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
+	// A reader of our messages that goes away must not end us with diverted traffic.
+	signal.Ignore(syscall.SIGPIPE)
 
 	log := slog.New(slog.NewTextHandler(e.stderr, nil))
 	d, err := startDaemon(path, cfg, log)

@@ -7,9 +7,6 @@ import (
 	"keepword/cmd/keepword/internal/config"
 )
 
-// offload says how flows that are in TLS are let through.
-const offload = "none in this version, every packet goes through the queue"
-
 // summary is the screen that tells an administrator what has been started: so many
 // workers, and with which of the kernel's expressions it queues.
 func summary(cfg *config.Config, workers int, expression string) string {
@@ -26,7 +23,6 @@ func summary(cfg *config.Config, workers int, expression string) string {
 		queues = fmt.Sprintf("%d to %d, a worker each", cfg.Queues.First, int(cfg.Queues.First)+workers-1)
 	}
 	line("queues", "%s (%s expression)", queues, expression)
-	line("offload", "%s", offload)
 	line("events", "%s", orOff(cfg.Events.Path, map[string]string{"-": "stdout"}))
 	metrics := orOff(cfg.Metrics.Listen, nil)
 	if cfg.Metrics.Listen != "" {

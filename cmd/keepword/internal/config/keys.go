@@ -144,7 +144,7 @@ func (r reader) queues(dst *Queues) func(ast.Node) {
 				}
 			}},
 			key{"count", func(n ast.Node) {
-				if v, ok := r.whole(n, "the number of queues", 0, queueNumbers); ok {
+				if v, ok := r.whole(n, "the number of queues", 0, queueNumbers-1); ok {
 					dst.Count = int(v)
 				}
 			}})

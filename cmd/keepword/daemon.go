@@ -32,11 +32,11 @@ type daemon struct {
 	lastReload atomic.Pointer[control.Reload]
 
 	workers []worker
-	table   *steer.Table // nil until it diverts; guarded by changing
+	table   *steer.Table // nil until it diverts
 	events  *eve.Writer
 	servers []listener // answered from when the table diverts
 
-	// changing is held by reload and by stop, which sets stopped.
+	// changing is held by a reload, and guards stopped.
 	changing sync.Mutex
 	stopped  bool
 
@@ -194,9 +194,9 @@ func steering(cfg *config.Config, queues int) steer.Config {
 // stop ends everything in an order in which traffic flows on, and leaves no trace in
 // the host but the event log. It stops a daemon that has started in part only, too.
 func (d *daemon) stop() error {
-	d.changing.Lock()
+	d.changing.Lock() // no reload is going on, and with stopped none begins
 	d.stopped = true
-	defer d.changing.Unlock()
+	d.changing.Unlock()
 	var errs []error
 	if d.table != nil {
 		errs = append(errs, d.table.StopDiverting())
@@ -222,6 +222,7 @@ func (d *daemon) stop() error {
 		}
 	}
 	d.stopServers()
+	d.serving.Wait()
 	return errors.Join(errs...)
 }
 

@@ -43,12 +43,14 @@ func configurePostfix(ctx context.Context, h *Host, services string, p parameter
 		return err
 	}
 	// What Debian's package does when it is installed. The queue's directories are
-	// made by the check at the start.
+	// made by the check at the start. A main.cf from just now would keep Postfix
+	// waiting, in case that it is still being written.
 	_, err := h.Command(ctx, "sh", "-ec", `
 		mkdir -p /var/spool/postfix /var/lib/postfix
 		chown postfix:postfix /var/lib/postfix
 		chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue
 		chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue
+		touch -d '1 minute ago' /etc/postfix/main.cf /etc/postfix/master.cf
 	`).Output()
 	return err
 }

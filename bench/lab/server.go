@@ -147,6 +147,9 @@ func (h *Host) greeting(ctx context.Context, addr netip.AddrPort) (string, error
 	return line, err
 }
 
+// Addr returns where the server is found over IPv4.
+func (s *Server) Addr() netip.AddrPort { return netip.AddrPortFrom(s.Host.IPv4, smtpPort) }
+
 // Stop ends the server; its mail and its log stay in the host.
 func (s *Server) Stop() error { return s.daemon.stop() }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -202,5 +204,46 @@ func TestAHostSeesItselfAlone(t *testing.T) {
 	// Its processes: the first one, sh, ls, grep.
 	if got, want := string(out), "server.example.test\n4\n/var/mail:\n\n/var/spool:\n1\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// abandonedLab is set where this test program is to build a lab and wait to be killed.
+const abandonedLab = "LAB_TEST_ABANDONED"
+
+func TestHostsEndWithTheProgramThatMadeThem(t *testing.T) {
+	if os.Getenv(abandonedLab) != "" {
+		ctx, l := newLab(t, Options{})
+		if err := l.Server.Command(ctx, "sleep", "600").Start(); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("first process", l.Server.keeper.Process.Pid)
+		select {}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), abandonedLab+"=1")
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscanf(out, "first process %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.Wait()
+	// Process 1 of a namespace is not gone before all others in it are.
+	err = await(ctx, 10*time.Second, "the end of the host", func() (bool, error) {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(state), ") Z "), nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

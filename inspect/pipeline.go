@@ -45,6 +45,9 @@ type Config struct {
 	// nothing is held or altered, and a flow may be picked up in its middle.
 	Passive bool
 	Sink    Sink
+	// Seed is where the flows' ids begin, so that those of several workers, and of one
+	// after a restart, differ.
+	Seed uint64
 }
 
 // Pipeline is one worker's inspection. It implements dataplane.Inspector. But for
@@ -102,6 +105,7 @@ func New(c Config) *Pipeline {
 		midstream:  c.Midstream,
 		passive:    c.Passive,
 		sink:       c.Sink,
+		ids:        c.Seed,
 		flows:      flow.NewTable[session](c.Limits.Flows),
 		memory:     reassembly.NewPool(c.Limits.Memory),
 		cap:        minDirection,

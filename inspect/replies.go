@@ -135,6 +135,7 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 
 // answerLine judges a line that answers STARTTLS.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
+	said := printable(ev.Text) // before any edit
 	if ev.First {
 		s.answer.start = start
 	}
@@ -145,7 +146,7 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 		if action == verdict.Correct {
 			action = verdict.Kill
 		}
-		if p.actAs(s, verdict.UnfitAnswer, action, toClient, ev.Code, printable(ev.Text)) {
+		if p.actAs(s, verdict.UnfitAnswer, action, toClient, ev.Code, said) {
 			return
 		}
 	}
@@ -153,13 +154,13 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if s.enforce && (s.answer.correcting || unfit != verdict.NoFinding && action == verdict.Correct) {
 		s.answer.correcting = true
 		if !p.rewriteReply(s, start, ev.Line, n, true, &refusals[notNow]) {
-			p.report(s, unfit, verdict.Kill, toClient, ev.Code, printable(ev.Text))
+			p.report(s, unfit, verdict.Kill, toClient, ev.Code, said)
 			p.kill(s, unfit)
 			return
 		}
 	}
 	if unfit != verdict.NoFinding && action == verdict.Kill && s.enforce {
-		p.act(s, unfit, toClient, ev.Code, printable(ev.Text))
+		p.act(s, unfit, toClient, ev.Code, said)
 		return
 	}
 	if !ev.Final {
@@ -173,7 +174,7 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if ev.Code == 220 {
 		p.handshake(s)
 	}
-	p.actAll(s, found, toClient, ev.Code, printable(ev.Text))
+	p.actAll(s, found, toClient, ev.Code, said)
 }
 
 // refuseReply makes a line that answers a refused command the refusal. A refusal of

@@ -44,6 +44,11 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	return kind
 }
 
+// maxMSS keeps a segment within what a netfilter queue can hand over: an attribute of
+// 65,535 octets with its header, less the longest headers. Only the loopback
+// interface allows larger ones.
+const maxMSS = 65535 - 4 - 60 - 60
+
 // synchronise takes a SYN (RFC 9293 §3.5).
 func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 	v, h := &p.view, &s.half[d]
@@ -67,7 +72,7 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 	if s.half[toServer].opened && s.half[toClient].opened {
 		s.phase = dialogue
 	}
-	return verdict.Accept
+	return p.kindOf(s, s.enforce && v.LowerMSS(maxMSS))
 }
 
 // reset takes a RST. The session ends only where the receiver's does: at a sequence

@@ -150,7 +150,7 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 	e = p.flows.Insert(key, p.now)
 	s := &e.Value
 	*s = session{clientLow: fromLow == clientIsSource, start: pk.Time, held: s.held[:0]}
-	p.ids++
+	p.ids = max(p.ids+1, 1) // never 0
 	s.ends = Endpoints{
 		ID: p.ids, Iface: pk.Iface,
 		Client: key.End(s.clientLow), Server: key.End(!s.clientLow),

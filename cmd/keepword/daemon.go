@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -153,6 +154,7 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink) *inspect.Pipeline
 		MemoryFull: whens[cfg.When.MemoryFull],
 		Midstream:  whens[cfg.When.Midstream],
 		Sink:       sink,
+		Seed:       rand.Uint64(),
 	})
 }
 

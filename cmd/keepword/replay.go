@@ -75,8 +75,8 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 		out = eve.NewStream(e.stdout, eve.Options{})
 	}
 	var bad error
-	for _, path := range paths {
-		if err := replayFile(ctx, e, cfg, opt, path, out); err != nil {
+	for i, path := range paths {
+		if err := replayFile(ctx, e, cfg, opt, path, uint64(i)<<32, out); err != nil {
 			e.report(err)
 			bad = errReported
 		}
@@ -87,8 +87,9 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	return bad
 }
 
-// replayFile inspects one file: its flows have nothing to do with another's.
-func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, path string, sink inspect.Sink) error {
+// replayFile inspects one file: its flows have nothing to do with another's, and have
+// ids from seed on.
+func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, path string, seed uint64, sink inspect.Sink) error {
 	var r io.Reader = e.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -106,6 +107,7 @@ func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptio
 		Midstream:  whens[cfg.When.Midstream],
 		Passive:    !*opt.inline,
 		Sink:       sink,
+		Seed:       seed,
 	})
 	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: *opt.checksums != "verify"})
 	p.Flush(stats.Last)

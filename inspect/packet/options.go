@@ -102,3 +102,26 @@ func (o *Options) take(kind byte, value []byte) bool {
 	}
 	return true
 }
+
+// LowerMSS makes a SYN's MSS option at most limit, in the packet, and says whether it
+// changed. SetChecksums is due then. A SYN without the option stands for 536 octets
+// (RFC 9293 section 3.7.1).
+func (v *View) LowerMSS(limit uint16) bool {
+	for b := v.Options; len(b) > 1 && b[0] != optEnd; {
+		switch {
+		case b[0] == optNop:
+			b = b[1:]
+		case b[1] < 2 || int(b[1]) > len(b):
+			return false
+		case b[0] == optMSS && b[1] == 4:
+			if binary.BigEndian.Uint16(b[2:]) <= limit {
+				return false
+			}
+			binary.BigEndian.PutUint16(b[2:], limit)
+			return true
+		default:
+			b = b[b[1]:]
+		}
+	}
+	return false
+}

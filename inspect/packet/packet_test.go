@@ -343,3 +343,22 @@ func slowSum(b []byte) uint16 {
 	}
 	return uint16(acc)
 }
+
+func TestTheMSSOfASYNIsLowered(t *testing.T) {
+	for _, c := range []struct {
+		options, want []byte
+		changed       bool
+	}{
+		{[]byte{1, 1, 4, 2, 2, 4, 0xff, 0xd7}, []byte{1, 1, 4, 2, 2, 4, 0x05, 0xb4}, true},
+		{[]byte{2, 4, 0x05, 0xb4}, []byte{2, 4, 0x05, 0xb4}, false},
+		{[]byte{0, 0, 0, 0, 2, 4, 0xff, 0xff}, []byte{0, 0, 0, 0, 2, 4, 0xff, 0xff}, false},
+		{[]byte{3, 1, 0, 0}, []byte{3, 1, 0, 0}, false},
+		{[]byte{1, 2, 9, 9}, []byte{1, 2, 9, 9}, false},
+		{nil, nil, false},
+	} {
+		v := View{Options: c.options}
+		if changed := v.LowerMSS(1460); changed != c.changed || !bytes.Equal(v.Options, c.want) {
+			t.Errorf("%v: changed %v, want %v", v.Options, changed, c.want)
+		}
+	}
+}

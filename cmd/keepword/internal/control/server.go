@@ -65,13 +65,18 @@ type Server struct {
 	listener net.Listener
 	handlers map[string]Handler
 	log      *slog.Logger
+	made     string // the directory, where Listen made it
 }
 
 // Listen makes the socket at path, with mode 0600, in a directory that it makes with
 // mode 0750 where it is missing. A socket that is left over from a daemon that is
 // gone is replaced. handlers are by request name, and are called concurrently.
 func Listen(path string, handlers map[string]Handler, log *slog.Logger) (*Server, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	dir, made := filepath.Dir(path), ""
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		made = dir
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the directory of the control socket, or set control.socket: %w", err)
 	}
 	l, err := listen(path)
@@ -84,7 +89,7 @@ func Listen(path string, handlers map[string]Handler, log *slog.Logger) (*Server
 	if err != nil {
 		return nil, fmt.Errorf("make the control socket, or set control.socket to another path: %w", err)
 	}
-	return &Server{listener: l, handlers: handlers, log: log}, nil
+	return &Server{listener: l, handlers: handlers, log: log, made: made}, nil
 }
 
 func listen(path string) (net.Listener, error) {
@@ -119,15 +124,22 @@ func removeStale(path string) error {
 	}
 }
 
-// Close removes the socket of a Server that will not be served.
-func (s *Server) Close() error { return s.listener.Close() }
+// Close removes the socket of a Server that will not be served, and the directory
+// that Listen made for it where nothing else lies there.
+func (s *Server) Close() error {
+	err := s.listener.Close()
+	if s.made != "" {
+		os.Remove(s.made)
+	}
+	return err
+}
 
 // Serve answers requests until ctx is done. It then removes the socket, ends every
 // connection, waits for the handlers, and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
 	// The socket is gone when Serve returns, also where ctx was done so early that
 	// the function below never runs.
-	defer s.listener.Close()
+	defer s.Close()
 	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
 	defer stop()
 	var connections sync.WaitGroup

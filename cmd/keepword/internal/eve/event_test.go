@@ -110,10 +110,9 @@ func TestAnAlertIsBlockedOnlyWhereSomethingWasDone(t *testing.T) {
 		{verdict.Correct, verdict.Enforce, verdict.Hold, "blocked", "alert"},
 		{verdict.Hide, verdict.Enforce, verdict.Replace, "blocked", "alert"},
 		{verdict.Hide, verdict.Enforce, verdict.Accept, "allowed", "alert"},
-		{verdict.DropSegment, verdict.Enforce, verdict.Drop, "blocked", "drop"},
+		{verdict.Log, verdict.Enforce, verdict.Drop, "blocked", "drop"},
 		{verdict.Kill, verdict.Observe, verdict.Accept, "allowed", "alert"},
 		{verdict.Correct, verdict.Observe, verdict.Accept, "allowed", "alert"},
-		{verdict.DropSegment, verdict.Observe, verdict.Accept, "allowed", "alert"},
 	} {
 		r := &inspect.FindingRecord{Action: c.action, Mode: c.mode, Packet: c.packet}
 		if got := allowedOrBlocked(r); got != c.alert {

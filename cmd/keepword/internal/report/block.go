@@ -187,6 +187,9 @@ func seen(f *inspect.FindingRecord) string {
 }
 
 func consequence(f *inspect.FindingRecord) string {
+	if f.Action == verdict.Log && f.Packet == verdict.Drop {
+		return "The packet was dropped, as its receiver would do."
+	}
 	text, ok := consequences[f.Action]
 	if !ok || !strings.Contains(text, "%s") {
 		return text

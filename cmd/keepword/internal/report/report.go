@@ -164,13 +164,11 @@ var outcomes = map[inspect.Outcome]string{
 // consequences says what each action did; %s is "was" in mode enforce, and "would be"
 // in mode observe.
 var consequences = map[verdict.Action]string{
-	verdict.Pass:        "Let through.",
-	verdict.Log:         "Reported, nothing altered.",
-	verdict.Hide:        "The offer %s taken out of the reply.",
-	verdict.Correct:     "The answer %s turned into a refusal.",
-	verdict.Refuse:      "The command %s refused.",
-	verdict.Delay:       "The packet %s held back.",
-	verdict.Kill:        "The connection %s ended.",
-	verdict.DropSegment: "The segment %s dropped.",
-	verdict.Rewrite:     "The octets seen first %s put back.",
+	verdict.Pass:    "Let through.",
+	verdict.Log:     "Reported, nothing altered.",
+	verdict.Hide:    "The offer %s taken out of the reply.",
+	verdict.Correct: "What was false %s overwritten in place.",
+	verdict.Refuse:  "The command %s refused.",
+	verdict.Delay:   "The packet %s held back.",
+	verdict.Kill:    "The connection %s ended.",
 }

@@ -53,7 +53,7 @@ func play(r *Report, mode verdict.Mode) {
 	r.FlowEnd(&inspect.FlowRecord{Flow: endpoints(3, "192.0.2.1:40002", "198.51.100.2:25"), Start: start, End: start, Outcome: inspect.OutcomeUnknown})
 	r.Finding(&inspect.FindingRecord{
 		Flow: endpoints(4, "192.0.2.9:1", "198.51.100.2:25"), Time: start, Finding: verdict.BadChecksum,
-		Action: verdict.DropSegment, Mode: mode, Reason: "The TCP checksum is wrong.",
+		Action: verdict.Log, Mode: mode, Reason: "The TCP checksum is wrong.",
 	})
 }
 
@@ -101,7 +101,7 @@ func TestNoLineIsWiderThanEightyColumnsOrSteersTheTerminal(t *testing.T) {
 	}
 	wide := strings.Repeat("w", 300)
 	for f := verdict.NoFinding + 1; f < verdict.Findings; f++ {
-		for a := verdict.Pass; a <= verdict.Rewrite; a++ {
+		for a := verdict.Pass; a <= verdict.Kill; a++ {
 			flow := endpoints(uint64(f), "192.0.2.1:1", "198.51.100.2:25")
 			r.Finding(&inspect.FindingRecord{Flow: flow, Time: start + 1<<50, Finding: f, Action: a, Mode: verdict.Observe,
 				Detail: string(every[:128]), Reason: string(every)})

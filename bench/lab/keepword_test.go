@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,43 +27,55 @@ func keepwordIn(ctx context.Context, t *testing.T, l *Lab, config string) *Keepw
 	return k
 }
 
-// flowTo waits for the flow event of the session over the given IP version.
-func flowTo(ctx context.Context, t *testing.T, k *Keepword, server string) Event {
+// flows waits for n flow events and returns them.
+func flows(ctx context.Context, t *testing.T, k *Keepword, n int) []Event {
 	t.Helper()
-	e, err := k.AwaitEvent(ctx, "the flow event to "+server, func(e Event) bool {
-		return e.EventType == "flow" && e.DestIP == server
+	var found []Event
+	err := await(ctx, startTime, fmt.Sprintf("%d flow events", n), func() (bool, error) {
+		events, err := k.Events()
+		found = slices.DeleteFunc(events, func(e Event) bool { return e.EventType != "flow" })
+		return len(found) >= n, err
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(found) != n {
+		t.Fatalf("%d flow events, want %d: %v\n%s", len(found), n, err, k.Log())
 	}
-	return e
+	return found
 }
 
+// A message of 1 MiB and one of 20 MB, from Postfix to every real server that can do
+// TLS, in clear and in TLS, over both families.
 func TestKeepwordPassesMailAndSaysTrulyWhetherItWasInTLS(t *testing.T) {
-	for _, offerTLS := range []bool{false, true} {
-		t.Run(map[bool]string{false: "clear", true: "tls"}[offerTLS], func(t *testing.T) {
-			ctx, l := newLab(t, Options{})
-			server := start(ctx, t, l, "postfix", offerTLS)
-			k := keepwordIn(ctx, t, l, "")
-			want := map[bool]string{false: "not-offered", true: "upgraded"}[offerTLS]
-			for _, ipv6 := range []bool{false, true} {
-				addr := l.Server.Addr(ipv6)
-				m := NewMessage(1 << 20)
-				got, err := Clients[0].Send(ctx, l.Client, smtpAt(addr), m, IfOffered)
-				if err != nil {
-					t.Fatal(err)
+	for _, kind := range []string{"postfix", "exim", "opensmtpd"} {
+		for _, offerTLS := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/tls=%v", kind, offerTLS), func(t *testing.T) {
+				ctx, l := newLab(t, Options{})
+				server := start(ctx, t, l, kind, offerTLS)
+				k := keepwordIn(ctx, t, l, "")
+				sent := 0
+				for _, ipv6 := range []bool{false, true} {
+					for _, size := range []int{1 << 20, 20_000_000} {
+						m := NewMessage(size)
+						got, err := Clients[0].Send(ctx, l.Client, smtpAt(l.Server.Addr(ipv6)), m, IfOffered)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if got.Outcome != Delivered || got.TLS != offerTLS {
+							t.Fatalf("IPv6 %v, %d octets: %s, TLS %v:\n%s\n%s", ipv6, size, got.Outcome, got.TLS, got.Transcript, k.Log())
+						}
+						if err := server.AwaitMessage(ctx, m); err != nil {
+							t.Fatal(err)
+						}
+						sent++
+					}
 				}
-				if got.Outcome != Delivered || got.TLS != offerTLS {
-					t.Fatalf("%s, TLS %v:\n%s\n%s", got.Outcome, got.TLS, got.Transcript, k.Log())
+				want := map[bool]string{false: "not-offered", true: "upgraded"}[offerTLS]
+				for _, flow := range flows(ctx, t, k, sent) {
+					if flow.Outcome() != want {
+						t.Errorf("outcome %q, want %q: %s", flow.Outcome(), want, flow.Raw)
+					}
 				}
-				if err := server.AwaitMessage(ctx, m); err != nil {
-					t.Fatal(err)
-				}
-				if flow := flowTo(ctx, t, k, addr.String()); flow.Outcome() != want {
-					t.Errorf("outcome %q, want %q: %s", flow.Outcome(), want, flow.Raw)
-				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -77,39 +90,45 @@ func TestKeepwordCuresAPIXThatAnswersForTheServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { pix.Close() })
+			families := []bool{false, true}
 
-			m := NewMessage(1000)
-			got, err := Clients[0].Send(ctx, l.Client, smtpAt(l.Server.IPv4), m, IfOffered)
-			if err != nil {
-				t.Fatal(err)
+			for _, ipv6 := range families {
+				got, err := Clients[0].Send(ctx, l.Client, smtpAt(l.Server.Addr(ipv6)), NewMessage(1000), IfOffered)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Outcome != Deferred || !strings.Contains(got.Transcript, "Cannot start TLS") {
+					t.Fatalf("without keepword, IPv6 %v: %s:\n%s", ipv6, got.Outcome, got.Transcript)
+				}
 			}
-			if got.Outcome != Deferred || !strings.Contains(got.Transcript, "Cannot start TLS") {
-				t.Fatalf("without keepword: %s:\n%s", got.Outcome, got.Transcript)
-			}
-
 			k := keepwordIn(ctx, t, l, "")
-			m = NewMessage(1000)
-			got, err = Clients[0].Send(ctx, l.Client, smtpAt(l.Server.IPv4), m, IfOffered)
-			if err != nil {
-				t.Fatal(err)
+			for _, ipv6 := range families {
+				m := NewMessage(1000)
+				got, err := Clients[0].Send(ctx, l.Client, smtpAt(l.Server.Addr(ipv6)), m, IfOffered)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Outcome != Delivered || got.TLS {
+					t.Fatalf("with keepword, IPv6 %v: %s, TLS %v:\n%s\n%s", ipv6, got.Outcome, got.TLS, got.Transcript, k.Log())
+				}
+				if err := server.AwaitMessage(ctx, m); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if got.Outcome != Delivered || got.TLS {
-				t.Fatalf("with keepword: %s, TLS %v:\n%s\n%s", got.Outcome, got.TLS, got.Transcript, k.Log())
-			}
-			if err := server.AwaitMessage(ctx, m); err != nil {
-				t.Fatal(err)
-			}
-			if flow := flowTo(ctx, t, k, l.Server.IPv4.String()); flow.Outcome() != "corrected" {
-				t.Errorf("outcome %q: %s", flow.Outcome(), flow.Raw)
+			for _, flow := range flows(ctx, t, k, len(families)) {
+				if flow.Outcome() != "corrected" {
+					t.Errorf("outcome %q: %s", flow.Outcome(), flow.Raw)
+				}
 			}
 			events, err := k.Events()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.ContainsFunc(events, func(e Event) bool {
-				return e.Finding() == "answered-for-server" && e.Action() == "correct" && e.Reason() != ""
-			}) {
-				t.Errorf("no answered-for-server among %d events", len(events))
+			told := slices.DeleteFunc(events, func(e Event) bool {
+				return e.Finding() != "answered-for-server" || e.Action() != "correct" || e.Reason() == ""
+			})
+			if len(told) != len(families) {
+				t.Errorf("answered-for-server was reported %d times, want %d", len(told), len(families))
 			}
 		})
 	}

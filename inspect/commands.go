@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+
 	"keepword/inspect/policy"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
@@ -71,7 +73,7 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		f := s.led.BeginImplicit()
 		p.handshake(s)
 		p.actAll(s, f, toServer, 0, "")
-	case s.led.Took(starttls.StepAnswered) && len(b) >= helloPrefix:
+	case s.led.Believed() && len(b) >= helloPrefix:
 		// The false acceptance was let through: the client speaks TLS to a server that
 		// does not. There is no dialogue left to follow.
 		s.led.Take(starttls.StepClientHello)
@@ -110,14 +112,15 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 	if s.env != nil {
 		s.env.note(ev)
 	}
+	s.settled = false
 	n := int(s.half[toServer].parsed.Sub(start)) - lineEnd(ev.Odd)
 	if r := s.refuse; r.note != noRefusal { // begun while its line was not complete
 		s.refuse = refuseEdit{}
-		if r.note == notHere {
+		if r.note == notHere || r.note == badSequence {
 			s.led.Ask(ev)
 			s.led.Withdraw()
 		}
-		p.refuseCommand(s, ev, start, n, r)
+		p.refuseCommand(s, ev, start, n, r, true)
 		return
 	}
 	switch ev.Verb {
@@ -143,8 +146,14 @@ func lineEnd(odd smtp.LineFlags) int {
 // wishes are the findings that a verb in clear text is, with the refusal of each.
 func (s *session) wishes(verb smtp.Verb) (list []refuseEdit) {
 	switch {
-	case verb == smtp.VerbSTARTTLS && s.led.Took(starttls.StepHidden):
-		return hiddenWish
+	case verb == smtp.VerbSTARTTLS || verb == smtp.VerbXANONYMOUSTLS:
+		switch {
+		case s.led.Took(starttls.StepHidden):
+			return hiddenWish
+		case verb == smtp.VerbSTARTTLS && !s.led.Offered():
+			return notOfferedWish
+		}
+		return nil
 	case verb != smtp.VerbMAIL && verb != smtp.VerbAUTH:
 		return nil
 	case s.rules.StartTLS == policy.Require:
@@ -156,30 +165,31 @@ func (s *session) wishes(verb smtp.Verb) (list []refuseEdit) {
 }
 
 var (
-	hiddenWish  = []refuseEdit{{notHere, verdict.STARTTLSNotOffered}}
-	requireWish = []refuseEdit{{tlsFirst, verdict.TLSRequired}}
-	authWish    = []refuseEdit{{authNeedsTLS, verdict.AuthInClear}}
+	hiddenWish     = []refuseEdit{{notHere, verdict.STARTTLSNotOffered}}
+	notOfferedWish = []refuseEdit{{badSequence, verdict.STARTTLSNotOffered}}
+	requireWish    = []refuseEdit{{tlsFirst, verdict.TLSRequired}}
+	authWish       = []refuseEdit{{authNeedsTLS, verdict.AuthInClear}}
 )
 
 // judgeCommand reports a finding that is a command, and refuses the command where
 // policy asks for it; it says whether there is nothing left to judge.
 func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) bool {
 	if s.rules.Action(r.finding) == verdict.Refuse {
-		p.refuseCommand(s, ev, start, n, r)
+		p.refuseCommand(s, ev, start, n, r, false)
 		return true
 	}
 	return p.act(s, r.finding, toServer, 0, ev.Verb.String())
 }
 
 // refuseCommand keeps a complete command from the server, and has its reply made the
-// refusal.
-func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) {
+// refusal. begun says that the edit began before the line was complete. A command whose
+// verb has left can't be kept from the server any more: the connection is ended.
+func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit, begun bool) {
 	p.report(s, r.finding, verdict.Refuse, toServer, 0, ev.Verb.String())
 	if !s.enforce {
 		return
 	}
-	given := s.half[toServer].beyond.Sub(start) >= int32(n) // edited before it left
-	if !given && !p.rewriteCommand(s, start, n, len(ev.Verb.String())) {
+	if !p.rewriteCommand(s, start, n, verbEnd(ev.Line, ev.Verb), begun) {
 		p.kill(s, r.finding)
 		return
 	}
@@ -201,11 +211,12 @@ func (p *Pipeline) refusePartial(s *session) {
 		n--
 	}
 	verb := smtp.VerbUnknown
-	for _, v := range [...]smtp.Verb{smtp.VerbMAIL, smtp.VerbAUTH, smtp.VerbSTARTTLS} {
-		if smtp.HasPrefixFold(head, v.String()) {
+	for _, v := range [...]smtp.Verb{smtp.VerbMAIL, smtp.VerbAUTH, smtp.VerbSTARTTLS, smtp.VerbXANONYMOUSTLS} {
+		if smtp.HasPrefixFold(bytes.TrimLeft(head, smtp.Blanks), v.String()) {
 			verb = v
 		}
 	}
+	end := verbEnd(head, verb)
 	if s.refuse.note == noRefusal {
 		for _, r := range s.wishes(verb) {
 			if s.rules.Action(r.finding) == verdict.Refuse || r.note == notHere {
@@ -215,23 +226,31 @@ func (p *Pipeline) refusePartial(s *session) {
 		if s.refuse.note == noRefusal {
 			return
 		}
-		if !p.rewriteCommand(s, start, n, len(verb.String())) {
+		if !p.rewriteCommand(s, start, n, end, false) {
 			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, verb.String())
 			p.kill(s, s.refuse.finding)
 		}
 		return
 	}
-	p.rewriteCommand(s, start, n, len(verb.String()))
+	p.rewriteCommand(s, start, n, end, true)
+}
+
+// verbEnd returns where a line's verb ends.
+func verbEnd(line []byte, verb smtp.Verb) int {
+	return len(line) - len(bytes.TrimLeft(line, smtp.Blanks)) + len(verb.String())
 }
 
 // ask takes the client's STARTTLS.
 func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int) {
 	s.early = notEarly
 	s.answer = answerEdit{}
+	if s.surplus && p.act(s, verdict.SurplusReply, toServer, 0, printable(ev.Line)) {
+		return // the client would take what it has already for the answer
+	}
 	found := s.led.Ask(ev)
 	if s.led.Took(starttls.StepHidden) && s.enforce {
 		// What was not offered is not let through: both ends see one truth.
-		p.refuseCommand(s, ev, start, n, hiddenWish[0])
+		p.refuseCommand(s, ev, start, n, hiddenWish[0], false)
 		s.led.Withdraw()
 		return
 	}
@@ -241,7 +260,7 @@ func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n i
 			if f == verdict.STARTTLSWithParameter || f == verdict.STARTTLSMalformed {
 				r.note = badParameter
 			}
-			p.refuseCommand(s, ev, start, n, r)
+			p.refuseCommand(s, ev, start, n, r, false)
 			if s.enforce {
 				s.led.Withdraw()
 				return

@@ -110,10 +110,11 @@ func (p *Pipeline) rewriteReply(s *session, start seqnum.Value, line []byte, n i
 
 // rewriteCommand keeps a command from the server, as far as it has arrived: it becomes
 // a NOOP (RFC 5321 §4.1.1.9), or where a part of it has left, something that no server
-// takes. verb is the length of its verb. It says whether the server can't act on it.
-func (p *Pipeline) rewriteCommand(s *session, start seqnum.Value, n, verb int) bool {
+// takes. verb is where its verb ends, begun says that the edit has begun before. It says
+// whether the server can't act on it.
+func (p *Pipeline) rewriteCommand(s *session, start seqnum.Value, n, verb int, begun bool) bool {
 	const noop = "NOOP"
-	if n < len(noop) || s.half[toServer].beyond.Sub(start) >= int32(n) {
+	if n < len(noop) || !begun && s.half[toServer].beyond.Sub(start) >= int32(verb) {
 		return false
 	}
 	b := p.scratch(n)

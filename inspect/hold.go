@@ -136,9 +136,19 @@ func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
 	}
 }
 
+// waitsTooLong says that octets of the server have waited for their time.
+func (s *session) waitsTooLong(now int64) bool {
+	for i := range s.held {
+		if w := &s.held[i]; w.d == toClient && w.until <= now {
+			return true
+		}
+	}
+	return false
+}
+
 // holdExpired is the end of a held packet's time.
 func (p *Pipeline) holdExpired(s *session) {
-	if s.answer.undecided && len(s.held) > 0 && s.held[0].until <= p.now {
+	if s.answer.undecided && s.waitsTooLong(p.now) {
 		// It must not stall: the digits go as they came. If they begin what can't be an
 		// answer, the connection will have to end.
 		s.answer.undecided, s.answer.letGo = false, true

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"keepword/dataplane"
 	"keepword/inspect/packet"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/verdict"
@@ -56,16 +57,23 @@ func (p *Pipeline) repliesDue(s *session) bool {
 }
 
 // answerKilled is for what still comes of a killed connection: an end that missed its
-// reset, or can't be sure of it (RFC 5961 §3.2), tells what it expects.
-func (p *Pipeline) answerKilled(s *session, d int) verdict.Kind {
+// reset, or can't be sure of it (RFC 5961 §3.2), tells what it expects, and gets a
+// reset of just that. Its segment goes on without its octets: where a gateway that
+// translates both addresses keeps our packets from their end, the other end's own
+// kernel answers with the reset.
+func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict.Kind {
 	v := &p.view
-	if v.Flags.Has(packet.ACK) && !v.Flags.Has(packet.RST) {
+	if v.Flags.Has(packet.RST) {
+		return verdict.Accept
+	}
+	if v.Flags.Has(packet.ACK) {
 		r := p.segmentOf(s, 1-d)
 		r.Flags, r.HasTimestamp = packet.RST, false
 		r.Seq = v.Ack
 		p.inject(&r)
 	}
-	return verdict.Drop
+	pk.Data = v.Truncate(0)
+	return verdict.Replace
 }
 
 // segmentOf begins a segment of direction d.

@@ -74,7 +74,12 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
 	for _, f := range listOf(s.led.Surplus(ev.Code)) {
-		p.report(s, f, min(s.rules.Action(f), verdict.Log), toClient, ev.Code, printable(ev.Text))
+		s.surplus = true
+		action := s.rules.Action(f)
+		if !s.settled { // else it is a second answer to STARTTLS
+			action = min(action, verdict.Log)
+		}
+		p.actAs(s, f, action, toClient, ev.Code, printable(ev.Text))
 	}
 }
 
@@ -166,6 +171,7 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if !ev.Final {
 		return
 	}
+	s.settled = true
 	found := s.led.Answer(ev)
 	if s.answer.correcting {
 		s.led.Take(starttls.StepCorrected)

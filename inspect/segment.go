@@ -30,7 +30,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 
 	switch {
 	case s.phase == killed:
-		return p.answerKilled(s, d)
+		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.SYN):
 		return p.synchronise(s, d)
 	case v.Flags.Has(packet.RST):
@@ -99,8 +99,9 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 func (p *Pipeline) followEnd(e *flow.Entry[session], d int) {
 	s, v := &e.Value, &p.view
 	h, o := &s.half[d], &s.half[1-d]
-	if v.Flags.Has(packet.FIN) && !h.hasFIN {
-		h.hasFIN, h.fin = true, seqnum.Value(v.Seq).Add(len(v.Payload))
+	if fin := seqnum.Value(v.Seq).Add(len(v.Payload)); v.Flags.Has(packet.FIN) &&
+		(!h.hasFIN || s.phase == passing || fin == h.stream.Next()) { // one out of place is not the last word
+		h.hasFIN, h.fin = true, fin
 	}
 	if v.Flags.Has(packet.ACK) && o.hasFIN && h.hasFIN && s.phase < killed &&
 		seqnum.Value(v.Ack) == o.fin.Add(1) && (s.phase == passing || h.parsed == h.fin && o.parsed == o.fin) {
@@ -311,6 +312,8 @@ func (s *session) limit(d int) seqnum.Value {
 		case d == toServer && s.dlg.Mode() == smtp.Asked && s.early != earlyOctets &&
 			s.rules.Action(verdict.EarlyClientHello) == verdict.Delay:
 			return h.parsed
+		case d == toServer && s.dlg.Mode() == smtp.Waiting:
+			return h.parsed // unread until the reply tells how to read it
 		case d == toClient && s.answer.undecided:
 			return s.answer.start
 		}

@@ -90,6 +90,8 @@ type session struct {
 	alerted    bool
 	lost       bool // part of it went unseen
 	inLine     bool // the client was given a part of a line
+	surplus    bool // the client was sent a reply that nothing had asked for
+	settled    bool // STARTTLS was answered, and no command has come since
 	early      earliness
 	bypassed   bool
 

@@ -50,8 +50,9 @@ type CommandFlags uint8
 const (
 	// Parameter follows a verb that takes none (STARTTLS: RFC 3207 §4).
 	Parameter CommandFlags = 1 << iota
-	// Malformed is a line that some servers take for STARTTLS and RFC 3207 does not:
-	// leading blanks, a tab, letters behind the verb, a bare LF.
+	// Malformed is a line that some servers take for its verb and RFC 5321 §4.1.1 does
+	// not: leading blanks, a tab; with STARTTLS also letters behind the verb and a bare
+	// LF.
 	Malformed
 	// InTransaction stands between an accepted MAIL and the end of its transaction.
 	InTransaction
@@ -228,14 +229,23 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	if d.inTransaction {
 		ev.Flags |= InTransaction
 	}
-	token, rest := ev.Line, []byte(nil)
-	if i := bytes.IndexByte(token, ' '); i >= 0 {
-		token, rest = token[:i], token[i+1:]
+	verb, rest := ev.Line, []byte(nil)
+	if i := bytes.IndexByte(verb, ' '); i >= 0 {
+		verb, rest = verb[:i], verb[i+1:]
 	}
-	ev.Verb = lookup(token)
+	if ev.Verb = lookup(verb); ev.Verb == VerbUnknown {
+		ev.Verb, rest = almost(ev.Line)
+		if ev.Verb != VerbUnknown {
+			ev.Flags |= Malformed
+		} else if HasPrefixFold(bytes.TrimLeft(ev.Line, Blanks), "STARTTLS") {
+			// Letters behind the verb: another verb. It is followed as one, and only a
+			// 220 makes it STARTTLS.
+			ev.Verb = VerbSTARTTLS
+			ev.Flags |= Malformed
+			return
+		}
+	}
 	switch ev.Verb {
-	case VerbUnknown:
-		d.almostSTARTTLS(ev)
 	case VerbSTARTTLS, VerbXANONYMOUSTLS:
 		// RFC 5321 §4.1.1 lets a receiver tolerate trailing white space.
 		if len(bytes.TrimRight(rest, " ")) > 0 {
@@ -260,20 +270,21 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	}
 }
 
-// almostSTARTTLS marks the lines that a careless server takes for STARTTLS.
-func (d *Dialogue) almostSTARTTLS(ev *ClientEvent) {
-	trimmed := bytes.TrimLeft(ev.Line, " \t\v\f\r\x00")
-	if !HasPrefixFold(trimmed, "STARTTLS") {
-		return
+// Blanks are what some servers skip before a verb.
+const Blanks = " \t\v\f\r\x00"
+
+// almost reads the verb that a careless server takes a line for: behind leading
+// blanks, before a tab. BDAT is none of them, because its octets follow whatever the
+// reply: they are not to be read as such where the server may not.
+func almost(line []byte) (v Verb, rest []byte) {
+	token := bytes.TrimLeft(line, Blanks)
+	if i := bytes.IndexAny(token, " \t"); i >= 0 {
+		token, rest = token[:i], token[i+1:]
 	}
-	ev.Verb = VerbSTARTTLS
-	ev.Flags |= Malformed
-	after := trimmed[len("STARTTLS"):]
-	if len(after) == 0 || after[0] == ' ' || after[0] == '\t' {
-		d.mode = Asked
+	if v = lookup(token); v == VerbBDAT {
+		return VerbUnknown, nil
 	}
-	// Letters behind the verb: another verb. It is followed as one, and only a 220
-	// makes it STARTTLS.
+	return v, rest
 }
 
 // chunkSize reads BDAT's arguments: chunk-size [SP "LAST"] (RFC 3030 §2).

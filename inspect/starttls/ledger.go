@@ -242,6 +242,12 @@ func containsFold(text []byte, s string) bool {
 	return false
 }
 
+// Believed says that STARTTLS was last answered by a false acceptance that the client
+// was let to see: it may take it for a 220.
+func (l *Ledger) Believed() bool {
+	return Unfit(int(l.reply)) == verdict.AnsweredForServer && !l.Took(StepCorrected)
+}
+
 // Authenticated enters a 235.
 func (l *Ledger) Authenticated() { l.authed = true }
 

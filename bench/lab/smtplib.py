@@ -17,7 +17,7 @@ told = {"Delivered": False, "TLS": False, "Code": 0}
 def send():
     with smtplib.SMTP(server, int(port), timeout=60) as client:
         client.set_debuglevel(1)
-        client.ehlo()
+        client.ehlo_or_helo_if_needed()
         if mode == "encrypt" or mode == "may" and client.has_extn("starttls"):
             # A server that says no, or something else, leaves the connection in clear.
             code, _ = starttls(client)

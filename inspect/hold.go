@@ -30,11 +30,12 @@ type held struct {
 	until      int64
 	d          uint8
 	tail       bool // no packet waits in the kernel: it is sent as one of ours
+	dirty      bool // it differs from what waits in the kernel
 }
 
-// hold lets the packet at hand wait.
-func (p *Pipeline) hold(e *flow.Entry[session], d int, pk *dataplane.Packet, end seqnum.Value) verdict.Kind {
-	if !p.keep(e, d, held{id: pk.ID, end: end}) {
+// hold lets the packet at hand wait. dirty says that it was changed.
+func (p *Pipeline) hold(e *flow.Entry[session], d int, pk *dataplane.Packet, end seqnum.Value, dirty bool) verdict.Kind {
+	if !p.keep(e, d, held{id: pk.ID, end: end, dirty: dirty}) {
 		return verdict.Drop
 	}
 	return verdict.Hold
@@ -118,7 +119,7 @@ func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
 		var v packet.View
 		packet.Parse(w.packet, &v) // as when it came
 		defer s.noteGiven(int(w.d), v.Payload)
-		if h.stream.Restore(w.first, v.Payload) || w.tail {
+		if h.stream.Restore(w.first, v.Payload) || w.tail || w.dirty {
 			v.SetChecksums()
 			kind = verdict.Replace
 		}

@@ -37,6 +37,9 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
 		p.followEnd(e, d)
+		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 {
+			return verdict.Drop // a reset may have died behind us: what follows it stays unread
+		}
 		return verdict.Accept
 	}
 	kind := p.data(e, d, pk)
@@ -243,7 +246,7 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 			h.beyond = h.beyond.Max(end)
 			return p.kindOf(s, dirty)
 		}
-		return p.hold(e, d, pk, end)
+		return p.hold(e, d, pk, end, dirty)
 	case reassembly.Advanced:
 		p.inspect(s)
 	}
@@ -284,7 +287,7 @@ func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dir
 			return verdict.Drop // held already
 		}
 		if limit.LessEq(seq) || limit.LessEq(h.given) {
-			return p.hold(e, d, pk, end)
+			return p.hold(e, d, pk, end, dirty)
 		}
 		// Its head may go. Its tail stays here, and is sent on when it may; to the
 		// receiver it looks like a loss.

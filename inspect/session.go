@@ -34,7 +34,7 @@ const (
 	passing
 	// killed: ended by keepword; what still comes is answered by a reset.
 	killed
-	// over: reported; late segments pass.
+	// over: reported; late segments pass, but for octets that nobody would read.
 	over
 )
 

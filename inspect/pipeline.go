@@ -187,7 +187,7 @@ func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
 // discard is for a packet that no receiver would take.
 func (p *Pipeline) discard(f verdict.Finding) verdict.Kind {
 	p.stats.findings[f][verdict.Log].Add(1)
-	if p.passive {
+	if p.passive || p.policy.Mode() == verdict.Observe {
 		return verdict.Accept
 	}
 	return verdict.Drop

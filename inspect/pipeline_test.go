@@ -475,6 +475,20 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatEndsWhileItIsReadIsReadNoFurther(t *testing.T) {
+	everyCut(t, setup{}, func(t *testing.T, w *wire) {
+		w.s(greeting)
+		w.c(ehlo)
+		w.s(offers)
+		w.c("DATA\r\nSTARTTLS\r\nRSET\r\n")
+		w.s("503 5.5.1 no\r\n220 go\r\n")
+		if !w.client.reset {
+			t.Error("not ended")
+		}
+		w.wantFindings("command-injection kill")
+	})
+}
+
 func TestImplicitTLSPassesWithoutAFinding(t *testing.T) {
 	ch, sh := hellos(t)
 	everyCut(t, setup{}, func(t *testing.T, w *wire) {

@@ -129,7 +129,7 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 		o.open(seqnum.Value(v.Ack))
 	}
 	if s.phase == opening {
-		if !p.passive {
+		if s.enforce {
 			return verdict.Drop // before the handshake is complete (RFC 9293 §3.10.7.4)
 		}
 		s.phase = dialogue
@@ -139,8 +139,12 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 		return p.kindOf(s, dirty)
 	}
 	if v.Flags.Has(packet.URG) && len(v.Payload) > 0 {
-		p.once(s, verdict.UrgentData, d)
-		if s.enforce && s.rules.Action(verdict.UrgentData) == verdict.Correct {
+		switch action := p.once(s, verdict.UrgentData, d); {
+		case !s.enforce:
+		case action == verdict.Kill:
+			p.kill(s, verdict.UrgentData)
+			return verdict.Drop
+		case action == verdict.Correct:
 			v.ClearUrgent()
 			dirty = true
 		}
@@ -232,6 +236,9 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 		if !s.enforce {
 			p.giveUp(s, d, verdict.TooManyHoles)
 			return verdict.Accept
+		}
+		if p.once(s, verdict.TooManyHoles, d) == verdict.Kill {
+			p.kill(s, verdict.TooManyHoles)
 		}
 		return verdict.Drop // the sender repeats it when holes have been filled
 	case reassembly.Ahead:
@@ -338,7 +345,7 @@ func (p *Pipeline) mayPassAhead(s *session, d int) bool {
 // first: a reply may decide how those behind its command are to be read, and they how
 // the next reply is.
 func (p *Pipeline) inspect(s *session) {
-	for s.phase < passing && (p.readOne(s, toServer) || p.readOne(s, toClient)) {
+	for p.readOne(s, toServer) || p.readOne(s, toClient) {
 	}
 	for d := range s.half {
 		h := &s.half[d]
@@ -350,7 +357,7 @@ func (p *Pipeline) inspect(s *session) {
 // octet.
 func (p *Pipeline) readOne(s *session, d int) bool {
 	h := &s.half[d]
-	if !h.opened || h.parsed == h.stream.Next() {
+	if s.phase >= passing || !h.opened || h.parsed == h.stream.Next() {
 		return false
 	}
 	b, _ := h.stream.View(h.parsed, h.stream.Next())

@@ -133,8 +133,12 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 		return nil, verdict.Accept // no inspected port, or the client of another service
 	}
 	if !opens && !p.passive {
-		p.stats.lost(causeMidstream, p.midstream)
-		switch p.midstream {
+		when := p.midstream
+		if p.policy.Mode() == verdict.Observe {
+			when = WhenPass
+		}
+		p.stats.lost(causeMidstream, when)
+		switch when {
 		case WhenDrop:
 			return nil, verdict.Drop
 		case WhenKill:

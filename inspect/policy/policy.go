@@ -21,7 +21,8 @@ const (
 	Require
 	// Hide takes the offer away.
 	Hide
-	// Pass reports findings about this server, and alters nothing.
+	// Pass reports findings about this server and does nothing about them. What makes
+	// sure that octets are delivered as they were read goes on.
 	Pass
 )
 
@@ -122,6 +123,9 @@ func compile(c Config, s Server) Rules {
 		r.actions[verdict.AuthInClear] == verdict.Refuse
 	return r
 }
+
+// Mode returns whether findings have consequences.
+func (p *Policy) Mode() verdict.Mode { return p.others.Mode }
 
 // Rules returns the answers for a server. They are shared and must not be changed.
 func (p *Policy) Rules(server netip.AddrPort) *Rules {

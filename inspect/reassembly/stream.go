@@ -14,8 +14,9 @@ import (
 	"keepword/inspect/seqnum"
 )
 
-// MaxHoles bounds the runs of octets that wait behind holes.
-const MaxHoles = 32
+// MaxHoles bounds the runs of octets that wait behind holes. A sender of full
+// segments can't make as many within the 128 KiB that a direction keeps by default.
+const MaxHoles = 64
 
 // Result is what became of a segment.
 type Result struct {
@@ -283,19 +284,6 @@ func (s *Stream) Forget(first seqnum.Value, pool *Pool) {
 		pool.Put(s.ring)
 		s.ring = nil
 	}
-}
-
-// Skip gives a hole up: the stream goes on behind it, with what arrived ahead. It
-// returns how many octets were lost.
-func (s *Stream) Skip() int {
-	if len(s.ahead) == 0 {
-		return 0
-	}
-	a := s.ahead[0]
-	lost := int(a.first.Sub(s.next))
-	s.ahead = append(s.ahead[:0], s.ahead[1:]...)
-	s.base, s.next = a.first, a.end
-	return lost
 }
 
 // Release gives the ring back. s is to be used no more.

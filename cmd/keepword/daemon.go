@@ -80,7 +80,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	if err != nil {
 		return err
 	}
-	d.events, err = eve.Open(cfg.Events.Path, eve.Options{Interface: eve.InterfaceNames()}, d.log)
+	d.events, err = eve.Open(cfg.Events.Path, eve.Options{Interface: eve.InterfaceNames(), HideEnvelope: !cfg.Events.Envelope}, d.log)
 	if err != nil {
 		return err
 	}

@@ -70,9 +70,9 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	}
 	var out output
 	if *opt.report || !*opt.json && e.terminal() {
-		out = report.New(e.stdout, report.Options{Color: e.terminal() && os.Getenv("NO_COLOR") == ""})
+		out = report.New(e.stdout, report.Options{Color: e.terminal() && os.Getenv("NO_COLOR") == "", HideEnvelope: !cfg.Events.Envelope})
 	} else {
-		out = eve.NewStream(e.stdout, eve.Options{})
+		out = eve.NewStream(e.stdout, eve.Options{HideEnvelope: !cfg.Events.Envelope})
 	}
 	var bad error
 	for i, path := range paths {

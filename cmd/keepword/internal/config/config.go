@@ -124,7 +124,8 @@ type Breaker struct {
 
 // Events is where EVE events go.
 type Events struct {
-	Path string // "-" is stdout, "" switches them off
+	Path     string // "-" is stdout, "" switches them off
+	Envelope bool   // sender and recipients stand in them
 }
 
 // Metrics is where Prometheus finds the metrics.
@@ -155,7 +156,7 @@ func Default() *Config {
 			Path:    "/var/lib/keepword/history.db",
 			Breaker: Breaker{Failures: 2, Retry: 24 * time.Hour},
 		},
-		Events:  Events{Path: "/var/log/keepword/eve.json"},
+		Events:  Events{Path: "/var/log/keepword/eve.json", Envelope: true},
 		Metrics: Metrics{Listen: "127.0.0.1:9525"},
 		Control: Control{Socket: "/run/keepword/control.sock"},
 	}

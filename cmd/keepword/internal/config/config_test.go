@@ -93,7 +93,7 @@ servers:
   starttls: hide
 tls_minimum: "1.2"
 history: {path: "", breaker: {failures: 9, retry: 1h}}
-events: {path: "-"}
+events: {path: "-", envelope: false}
 metrics: {listen: ""}
 control: {socket: ""}
 `

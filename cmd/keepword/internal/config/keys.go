@@ -32,7 +32,9 @@ func (r reader) config(c *Config, n ast.Node) {
 		key{"servers", func(ast.Node) {}},
 		key{"tls_minimum", r.tlsVersion(&c.TLSMinimum)},
 		key{"history", r.history(&c.History)},
-		key{"events", func(n ast.Node) { r.mapping(n, key{"path", r.path(&c.Events.Path)}) }},
+		key{"events", func(n ast.Node) {
+			r.mapping(n, key{"path", r.path(&c.Events.Path)}, key{"envelope", r.truth(&c.Events.Envelope)})
+		}},
 		key{"metrics", func(n ast.Node) { r.mapping(n, key{"listen", r.listen(&c.Metrics.Listen)}) }},
 		key{"control", func(n ast.Node) { r.mapping(n, key{"socket", r.socket(&c.Control.Socket)}) }},
 	)
@@ -359,6 +361,17 @@ func (r reader) path(dst *string) func(ast.Node) {
 		if s, ok := r.text(n, "a path"); ok {
 			*dst = s
 		}
+	}
+}
+
+func (r reader) truth(dst *bool) func(ast.Node) {
+	return func(n ast.Node) {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			r.at(n, "true or false expected, not %s", n)
+			return
+		}
+		*dst = b.Value
 	}
 }
 

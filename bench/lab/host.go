@@ -134,7 +134,7 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
 	path, err := h.lookPath(name)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Err = err
-	cmd.Env = []string{"PATH=" + hostPath, "HOME=/root", "LC_ALL=C"}
+	cmd.Env = []string{"PATH=" + hostPath, "HOME=/", "LC_ALL=C"}
 	return &Cmd{cmd, h}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"keepword/inspect"
+	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
@@ -487,6 +488,49 @@ func TestAConnectionThatEndsWhileItIsReadIsReadNoFurther(t *testing.T) {
 		}
 		w.wantFindings("command-injection kill")
 	})
+}
+
+func TestOneAnswerIsOneFinding(t *testing.T) {
+	for _, mode := range []verdict.Mode{verdict.Enforce, verdict.Observe} {
+		for answer, finding := range map[string]string{
+			"250-one\r\n250 two\r\n":  "answered-for-server correct",
+			"220-one\r\n250 two\r\n":  "unfit-answer kill",
+			"250-one\r\n220 two\r\n":  "unfit-answer kill",
+			"454-one\r\n220 two\r\n":  "unfit-answer kill",
+			"220-one\r\n220 two\r\n":  "",
+			"354-one\r\n354 more\r\n": "unfit-answer correct",
+		} {
+			t.Run(mode.String()+" "+answer, func(t *testing.T) {
+				everyCut(t, setup{policy: policy.Config{Mode: mode}}, func(t *testing.T, w *wire) {
+					w.s(greeting)
+					w.c(ehlo)
+					w.s(offers)
+					w.c("STARTTLS\r\n")
+					w.s(answer)
+					if finding == "" {
+						w.wantFindings()
+					} else {
+						w.wantFindings(finding)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAClientsQUITAfterTheServerClosedIsNoClearTextForIt(t *testing.T) {
+	w := newWire(t, setup{})
+	w.s(greeting)
+	w.c(ehlo)
+	w.s(offers)
+	w.c("STARTTLS\r\n")
+	w.s("220 go\r\n")
+	w.send(w.server, packet.FIN|packet.ACK, nil)
+	w.server.snd++
+	w.client.rcv++
+	w.c("QUIT\r\n")
+	w.close()
+	w.wantFindings("handshake-failed log")
 }
 
 func TestImplicitTLSPassesWithoutAFinding(t *testing.T) {

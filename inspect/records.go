@@ -56,6 +56,10 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 		if s.led.Implicit() {
 			return
 		}
+		if s.half[toClient].hasFIN { // nobody reads, for example, the client's QUIT
+			p.actAll(s, s.led.Close(), toServer, 0, "")
+			return
+		}
 	}
 	p.actAll(s, s.led.ClientRecord(ev), toServer, 0, detail)
 }

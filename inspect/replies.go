@@ -14,6 +14,7 @@ type answerEdit struct {
 	undecided  bool         // its digits have not all arrived; they wait
 	letGo      bool         // they have waited long enough
 	correcting bool         // the reply's lines are made refusals
+	reported   bool         // a finding of this answer was reported before its last line
 	changed    bool         // a part of the line at hand has been edited and given away
 }
 
@@ -138,35 +139,35 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 	}
 }
 
-// answerLine judges a line that answers STARTTLS.
+// answerLine judges a line that answers STARTTLS. One answer is one finding: that of
+// its last line, or of the line that contradicts the first.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
 	said := printable(ev.Text) // before any edit
 	if ev.First {
 		s.answer.start = start
 	}
 	unfit := starttls.Unfit(ev.Code)
-	if !ev.First && !s.answer.correcting && (ev.Differs || unfit != verdict.NoFinding) {
-		// Its first lines said something else, and may have left.
-		action := s.rules.Action(verdict.UnfitAnswer)
-		if action == verdict.Correct {
-			action = verdict.Kill
-		}
-		if p.actAs(s, verdict.UnfitAnswer, action, toClient, ev.Code, said) {
-			return
-		}
+	if ev.Differs {
+		unfit = verdict.UnfitAnswer
 	}
 	action := s.rules.Action(unfit)
-	if s.enforce && (s.answer.correcting || unfit != verdict.NoFinding && action == verdict.Correct) {
-		s.answer.correcting = true
-		if !p.rewriteReply(s, start, ev.Line, n, true, &refusals[notNow]) {
-			p.report(s, unfit, verdict.Kill, toClient, ev.Code, said)
-			p.kill(s, unfit)
+	if ev.Differs && (action == verdict.Correct || s.answer.correcting) {
+		action = verdict.Kill // its first lines said something else, and may have left
+	}
+	switch {
+	case unfit == verdict.NoFinding:
+	case action == verdict.Kill && s.enforce, ev.Differs && !s.answer.reported:
+		s.answer.reported = true
+		if p.actAs(s, unfit, action, toClient, ev.Code, said) {
 			return
 		}
 	}
-	if unfit != verdict.NoFinding && action == verdict.Kill && s.enforce {
-		p.act(s, unfit, toClient, ev.Code, said)
-		return
+	if s.enforce && (s.answer.correcting || action == verdict.Correct && unfit != verdict.NoFinding) {
+		s.answer.correcting = true
+		if !p.rewriteReply(s, start, ev.Line, n, true, &refusals[notNow]) {
+			p.actAs(s, unfit, verdict.Kill, toClient, ev.Code, said)
+			return
+		}
 	}
 	if !ev.Final {
 		return
@@ -180,7 +181,10 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if ev.Code == 220 {
 		p.handshake(s)
 	}
-	p.actAll(s, found, toClient, ev.Code, said)
+	if !s.answer.reported {
+		p.actAll(s, found, toClient, ev.Code, said)
+	}
+	s.answer.reported = false
 }
 
 // refuseReply makes a line that answers a refused command the refusal. A refusal of

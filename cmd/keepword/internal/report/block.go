@@ -167,23 +167,8 @@ func (r *Report) finding(f *inspect.FindingRecord, start int64) {
 	}
 	fmt.Fprintf(&r.buf, "  %-10s%s\n", "finding", r.paint(colour, f.Finding.String())+", at "+seconds(f.Time-start))
 	r.fact("", fact.Title+".")
-	r.fact("", f.Reason+seen(f))
+	r.fact("", f.Reason+".")
 	r.fact("", consequence(f)+" See "+strings.Join(fact.RFC, ", ")+".")
-}
-
-// seen quotes what the reason is about.
-func seen(f *inspect.FindingRecord) string {
-	var parts []string
-	if f.Code != 0 {
-		parts = append(parts, fmt.Sprintf("reply %03d", f.Code))
-	}
-	if f.Detail != "" {
-		parts = append(parts, strconv.QuoteToASCII(f.Detail))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func consequence(f *inspect.FindingRecord) string {

@@ -38,7 +38,7 @@ func play(r *Report, mode verdict.Mode) {
 	pix := endpoints(2, "[2001:db8:1111:2222:3333:4444:5555:6666]:40001", "[2001:db8:7777:8888:9999:aaaa:bbbb:cccc]:25")
 	r.Finding(&inspect.FindingRecord{
 		Flow: pix, Time: start + int64(120*time.Millisecond), Finding: verdict.AnsweredForServer, Action: verdict.Correct,
-		Mode: mode, Code: 250, Detail: "250 OK \x1b[2J", Reason: "STARTTLS was answered with 250, and only 220 begins TLS.",
+		Mode: mode, Code: 250, Detail: "250 OK \x1b[2J", Reason: "STARTTLS was answered with 250, and only 220 begins TLS",
 	})
 	outcome, steps := inspect.OutcomeBroken, []inspect.Step{inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered}
 	if mode == verdict.Enforce {
@@ -53,7 +53,7 @@ func play(r *Report, mode verdict.Mode) {
 	r.FlowEnd(&inspect.FlowRecord{Flow: endpoints(3, "192.0.2.1:40002", "198.51.100.2:25"), Start: start, End: start, Outcome: inspect.OutcomeUnknown})
 	r.Finding(&inspect.FindingRecord{
 		Flow: endpoints(4, "192.0.2.9:1", "198.51.100.2:25"), Time: start, Finding: verdict.BadChecksum,
-		Action: verdict.Log, Mode: mode, Reason: "The TCP checksum is wrong.",
+		Action: verdict.Log, Mode: mode, Reason: "The TCP checksum is wrong",
 	})
 }
 

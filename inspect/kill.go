@@ -40,8 +40,8 @@ func (p *Pipeline) kill(s *session, f verdict.Finding) {
 	p.end(s, EndClosed)
 }
 
-// repliesDue says that the client waits for a reply in clear text, and is between two
-// lines.
+// repliesDue says that the client waits for a reply in clear text, or for one that goes
+// with the packet at hand, and is between two lines.
 func (p *Pipeline) repliesDue(s *session) bool {
 	if s.inLine {
 		return false
@@ -49,7 +49,7 @@ func (p *Pipeline) repliesDue(s *session) bool {
 	switch s.phase {
 	case dialogue:
 		_, waits := s.dlg.Next()
-		return waits
+		return waits || s.half[toClient].given.Less(s.half[toClient].parsed)
 	case handshaking: // the 220 is in the packet at hand
 		return !s.led.Implicit() && s.half[toClient].given.LessEq(s.answer.start)
 	}

@@ -138,7 +138,7 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 	if s.phase >= passing { // a gap was found
 		return p.kindOf(s, dirty)
 	}
-	if v.Flags.Has(packet.URG) && len(v.Payload) > 0 {
+	if v.Flags.Has(packet.URG) { // also without octets: the pointer may be to one still to come
 		switch action := p.once(s, verdict.UrgentData, d); {
 		case !s.enforce:
 		case action == verdict.Kill:
@@ -262,7 +262,7 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 		return p.kindOf(s, dirty)
 	}
 	if !s.enforce {
-		h.give(end)
+		h.give(h.stream.Next())
 		return verdict.Accept
 	}
 	return p.give(e, d, pk, dirty)

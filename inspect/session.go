@@ -59,9 +59,11 @@ func (h *half) open(first seqnum.Value) {
 	h.first, h.parsed, h.given, h.beyond, h.acked, h.opened = first, first, first, first, first, true
 }
 
-// give notes that the octets before end are the receiver's.
+// give notes that the octets before end are the receiver's, and with them those that
+// went ahead of them.
 func (h *half) give(end seqnum.Value) {
 	h.given = h.given.Max(end)
+	h.given = h.given.Max(h.beyond.Min(h.stream.Next()))
 	h.beyond = h.beyond.Max(h.given)
 }
 
@@ -244,8 +246,10 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 			p.find(s, f, toServer, 0, "")
 		}
 	}
-	p.flush(verdict.Accept)
-	if !wasKilled {
+	if wasKilled {
+		p.flush(verdict.Drop) // the packet at hand goes with the connection
+	} else {
+		p.flush(verdict.Accept)
 		p.release(s)
 	}
 	if s.half[toServer].counts.Octets+s.half[toClient].counts.Octets > 0 {

@@ -2,7 +2,6 @@ package inspect_test
 
 import (
 	"encoding/binary"
-	"slices"
 	"strings"
 	"testing"
 

@@ -144,3 +144,16 @@ func TestASurplusReplyIsNotTakenForTheAnswerToSTARTTLS(t *testing.T) {
 		t.Errorf("the client heard %q and then asked for STARTTLS: it believes that TLS has begun", got)
 	}
 }
+
+func TestAFINOutOfPlaceLetsNoClearTextPassBehindThe220(t *testing.T) {
+	w := newWire(t, setup{})
+	upToOffer(w)
+	w.put(w.segment(w.server, w.server.snd+3, 0x11, nil)) // nobody's FIN
+	w.c("STARTTLS\r\n")
+	w.s("220 go\r\n")
+	w.heard(w.server)
+	w.c(message)
+	if got := w.heard(w.server); got != "" || !w.server.reset {
+		t.Errorf("the server heard %q, reset %v", got, w.server.reset)
+	}
+}

@@ -244,7 +244,7 @@ func TestNoOverlapReadsDifferentlyAtDifferentReceivers(t *testing.T) {
 			n.finish(p)
 			n.wantOneTruth()
 			if n.urgent {
-				rt.Fatal("octets marked urgent were let through")
+				rt.Fatalf("octets marked urgent were let through; findings %v", n.rec.ids())
 			}
 			if n.a.reset || n.b.reset {
 				break

@@ -56,7 +56,7 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 		if s.led.Implicit() {
 			return
 		}
-		if s.half[toClient].hasFIN { // nobody reads, for example, the client's QUIT
+		if s.half[toClient].ended() { // nobody reads, for example, the client's QUIT
 			p.actAll(s, s.led.Close(), toServer, 0, "")
 			return
 		}

@@ -89,7 +89,7 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 		if o := &s.half[1-d]; !v.Flags.Has(packet.ACK) || !o.opened || seqnum.Value(v.Ack) != o.stream.Next() {
 			return verdict.Accept
 		}
-	case h.opened && seqnum.Value(v.Seq) != h.given && !(h.hasFIN && seqnum.Value(v.Seq) == h.fin.Add(1)):
+	case h.opened && seqnum.Value(v.Seq) != h.given && !(h.ended() && seqnum.Value(v.Seq) == h.fin.Add(1)):
 		p.once(s, verdict.ResetUnsure, d)
 		return verdict.Accept
 	}
@@ -166,7 +166,7 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 		return false
 	}
 	o, ack := &s.half[1-d], seqnum.Value(v.Ack)
-	if o.hasFIN && ack == o.fin.Add(1) {
+	if o.ended() && ack == o.fin.Add(1) {
 		ack = o.fin
 	}
 	if o.acked.Less(ack) {

@@ -67,6 +67,10 @@ func (h *half) give(end seqnum.Value) {
 	h.beyond = h.beyond.Max(h.given)
 }
 
+// ended says that a FIN stands behind the last octet received. One that stands
+// elsewhere ends nothing.
+func (h *half) ended() bool { return h.hasFIN && h.fin == h.stream.Next() }
+
 // handshake is what only a session in its TLS handshake needs.
 type handshake struct{ records [2]tlsrecord.Parser }
 

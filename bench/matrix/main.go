@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// limit bounds the whole run.
+const limit = 15 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "matrix:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("matrix", flag.ExitOnError)
+	only := flags.String("rows", "", "run only the rows whose name matches this regular expression")
+	verbose := flags.Bool("v", false, "print the client's account and the findings of each cell")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	chosen := slices.DeleteFunc(rows(), func(r row) bool { return !pattern.MatchString(r.name) })
+	begin := time.Now()
+	cells, err := playAll(ctx, chosen, columns)
+	if err != nil {
+		return err
+	}
+	faults := 0
+	for _, c := range cells {
+		if *verbose {
+			fmt.Printf("== %s: %s after %.1f s\n%s", c.name(), c.word, c.took.Seconds(), c.told)
+			for _, s := range c.sessions {
+				fmt.Printf("-- %+v %s %s\n", s.truth, s.outcome, strings.Join(s.findings, ", "))
+			}
+		}
+		for _, f := range c.faults {
+			faults++
+			fmt.Printf("FAULT %s: %s\n", c.name(), f)
+		}
+	}
+	fmt.Printf("%d cells, %d faults, %.0f s\n", len(cells), faults, time.Since(begin).Seconds())
+	return nil
+}
+
+// playAll runs the rows and columns in every setting, each in a lab of its own, all
+// at the same time.
+func playAll(ctx context.Context, rows []row, columns []column) ([]*cell, error) {
+	dir, remove, err := tempDir()
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	stages := make([]*stage, len(settings))
+	errs := make([]error, len(settings))
+	var playing sync.WaitGroup
+	for i, s := range settings {
+		playing.Go(func() {
+			if stages[i], errs[i] = newStage(ctx, s, rows, columns, dir); errs[i] != nil {
+				return
+			}
+			errs[i] = stages[i].play(ctx)
+			if err := stages[i].close(); errs[i] == nil {
+				errs[i] = err
+			}
+		})
+	}
+	playing.Wait()
+	var cells []*cell
+	for i, st := range stages {
+		if errs[i] != nil {
+			return nil, fmt.Errorf("%s: %w", settings[i], errs[i])
+		}
+		cells = append(cells, st.cells...)
+	}
+	return cells, nil
+}

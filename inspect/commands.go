@@ -64,12 +64,12 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 }
 
 // readUnasked takes a ClientHello that nothing announced: the first octets of a
-// connection (RFC 8314 §3), or the belief of a client that was told a false
+// connection (RFC 8314 §3), before its server has said anything in clear text, or the belief of a client that was told a false
 // acceptance. It says whether b is one.
 func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 	h := &s.half[toServer]
 	switch {
-	case h.parsed == h.first:
+	case h.parsed == h.first && s.half[toClient].parsed == s.half[toClient].first:
 		f := s.led.BeginImplicit()
 		p.handshake(s)
 		p.actAll(s, f, toServer, 0, "")

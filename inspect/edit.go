@@ -24,6 +24,11 @@ func (p *Pipeline) edit(s *session, d int, seq seqnum.Value, b []byte) {
 // isOurs says that octets from seq on have not been given away.
 func (s *session) isOurs(d int, seq seqnum.Value) bool { return s.half[d].beyond.LessEq(seq) }
 
+// gone returns how many of the n octets from seq on have been given away.
+func (s *session) gone(d int, seq seqnum.Value, n int) int {
+	return min(max(int(s.half[d].beyond.Sub(seq)), 0), n)
+}
+
 // scratch returns n octets to compose an edit in, lent until the next call.
 func (p *Pipeline) scratch(n int) []byte {
 	if n > len(p.scrap) {
@@ -90,20 +95,19 @@ func (p *Pipeline) rewriteReply(s *session, start seqnum.Value, line []byte, n i
 			return false
 		}
 	}
-	b := p.scratch(n)
-	copy(b, r.code)
-	if n > digits {
-		b[digits] = ' '
-		if line[digits] == '-' {
-			b[digits] = '-'
-		}
-		if text := b[digits+1:]; whole && s.isOurs(toClient, start) {
-			fit(text, r.texts)
-		} else {
-			blank(text) // its length is not known yet
-		}
+	gone := s.gone(toClient, start, n)
+	b := p.scratch(n - gone)
+	blank(b) // its length is not known yet
+	if gone < digits {
+		copy(b, r.code[gone:])
 	}
-	p.edit(s, toClient, start, b)
+	if gone <= digits && n > digits && line[digits] == '-' {
+		b[digits-gone] = '-'
+	}
+	if gone == 0 && n > digits && whole {
+		fit(b[digits+1:], r.texts)
+	}
+	p.edit(s, toClient, start.Add(gone), b)
 	s.answer.changed = !whole
 	return true
 }
@@ -117,15 +121,15 @@ func (p *Pipeline) rewriteCommand(s *session, start seqnum.Value, n, verb int, b
 	if n < len(noop) || !begun && s.half[toServer].beyond.Sub(start) >= int32(verb) {
 		return false
 	}
-	b := p.scratch(n)
+	gone := s.gone(toServer, start, n)
+	b := p.scratch(n - gone)
 	blank(b)
-	if s.isOurs(toServer, start) {
+	if gone == 0 {
 		copy(b, noop)
-	} else {
-		for i := range b[:min(verb, n)] {
-			b[i] = 'X'
-		}
 	}
-	p.edit(s, toServer, start, b)
+	for i := gone; 0 < i && i < min(verb, n); i++ {
+		b[i-gone] = 'X'
+	}
+	p.edit(s, toServer, start.Add(gone), b)
 	return true
 }

@@ -26,7 +26,7 @@ type Limits struct {
 	Flows int
 	// Memory bounds the octets kept of all flows, FlowMemory those of one; half of
 	// it for each direction. FlowMemory is rounded down to a power of two, at least
-	// 128 KiB, so that a GSO packet of 64 KiB fits.
+	// 128 KiB, so that a GSO packet of 64 KiB fits, at most two reassembly.MaxRing.
 	Memory, FlowMemory int64
 }
 
@@ -75,6 +75,8 @@ type Pipeline struct {
 	now    int64
 	entry  *flow.Entry[session] // of the session at hand
 	view   packet.View
+	atHand *half    // whose stream the packet at hand is being read from, or nil
+	edited bool     // the packet at hand was made equal to a stream that is gone
 	spent  [][]byte // buffers lent until the next Inspect
 	scrap  []byte
 	found  []FindingRecord
@@ -110,7 +112,7 @@ func New(c Config) *Pipeline {
 		memory:     reassembly.NewPool(c.Limits.Memory),
 		cap:        minDirection,
 	}
-	for int64(p.cap)*4 <= c.Limits.FlowMemory {
+	for int64(p.cap)*4 <= c.Limits.FlowMemory && p.cap < reassembly.MaxRing {
 		p.cap *= 2
 	}
 	p.stats.memoryLimit.Store(c.Limits.Memory)
@@ -175,7 +177,7 @@ func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
 	}
 	key, fromLow := flow.KeyOf(v)
 	e := p.flows.Find(&key)
-	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, fromLow) {
+	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, fromLow) || e.Value.reopened(v, fromLow) {
 		var kind verdict.Kind
 		if e, kind = p.admit(e, &key, fromLow, pk); e == nil {
 			return kind

@@ -53,9 +53,6 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 		detail = parser.AlertName()
 	case tlsrecord.NotTLS:
 		detail = printable(rest)
-		if s.led.Implicit() {
-			return
-		}
 		if s.half[toClient].ended() { // nobody reads, for example, the client's QUIT
 			p.actAll(s, s.led.Close(), toServer, 0, "")
 			return
@@ -74,9 +71,6 @@ func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 		detail = parser.AlertName()
 	case tlsrecord.NotTLS:
 		detail = printable(rest)
-		if s.led.Implicit() {
-			return // a server that does not expect it: an ordinary mistake
-		}
 	}
 	p.actAll(s, s.led.ServerRecord(ev, parser.Version()), toClient, 0, detail)
 }

@@ -14,6 +14,7 @@ type answerEdit struct {
 	undecided  bool         // its digits have not all arrived; they wait
 	letGo      bool         // they have waited long enough
 	correcting bool         // the reply's lines are made refusals
+	refused    bool         // its first line is a refusal of the server's own
 	reported   bool         // a finding of this answer was reported before its last line
 	changed    bool         // a part of the line at hand has been edited and given away
 }
@@ -143,10 +144,14 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 // its last line, or of the line that contradicts the first.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
 	said := printable(ev.Text) // before any edit
+	refuses := 400 <= ev.Code && ev.Code < 600
 	if ev.First {
-		s.answer.start = start
+		s.answer.start, s.answer.refused = start, refuses
 	}
 	unfit := starttls.Unfit(ev.Code)
+	if s.answer.refused && (refuses || ev.Code == 0) {
+		unfit, ev.Differs = verdict.NoFinding, false // badly written, but a refusal however it is read
+	}
 	if ev.Differs {
 		unfit = verdict.UnfitAnswer
 	}
@@ -181,10 +186,15 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if ev.Code == 220 {
 		p.handshake(s)
 	}
-	if !s.answer.reported {
-		p.actAll(s, found, toClient, ev.Code, said)
+	if !s.answer.reported && p.actAll(s, found, toClient, ev.Code, said) {
+		return
 	}
 	s.answer.reported = false
+	if ev.Code != 220 && s.early == earlyHello {
+		// What waited for a 220 would be read as commands.
+		s.early = earlyOctets
+		p.act(s, verdict.CommandInjection, toServer, 0, "ClientHello")
+	}
 }
 
 // refuseReply makes a line that answers a refused command the refusal. A refusal of

@@ -2,6 +2,8 @@ package inspect_test
 
 import (
 	"encoding/binary"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +42,116 @@ func TestTheLooksOfAClientHelloDoNotOpenAWayAroundRequire(t *testing.T) {
 	}
 }
 
+func TestAnEarlyClientHelloBeforeARefusalReachesNoServer(t *testing.T) {
+	ch, _ := hellos(t)
+	w := newWire(t, setup{policy: requireTLS})
+	offered(w)
+	w.c("STARTTLS\r\n" + ch)
+	w.s("454 4.7.0 not now\r\n")
+	w.wantHeard(w.server, "STARTTLS\r\n")
+	if !w.client.reset || !w.server.reset {
+		t.Errorf("reset: client %v, server %v", w.client.reset, w.server.reset)
+	}
+	if got := w.heard(w.client); !strings.HasPrefix(got, "421 ") && !strings.HasPrefix(got, "454 ") {
+		t.Errorf("the client heard %q", got)
+	}
+}
+
+func TestWhatOnlyBeginsLikeTLSIsNoWayAroundInspection(t *testing.T) {
+	for _, first := range []string{"\x16\r\n", "\x80\r\n", "\x16\x03\x01\x00\x40\x01\r\n", "\x16\x03\x01\x00\x02\x01\x00\x16\x03\x01\x00\x02\r\n"} {
+		w := newWire(t, setup{policy: requireTLS})
+		w.s(greeting)
+		w.c(first)
+		w.s("500 5.5.2 what?\r\n")
+		w.c(ehlo)
+		w.s(offers)
+		w.c(message)
+		if got := w.heard(w.server); strings.Contains(got, "MAIL") {
+			t.Errorf("%q: the server heard %q", first, got)
+		}
+	}
+}
+
+func TestANewConnectionOnAForgottenPortIsInspected(t *testing.T) {
+	ch, sh := hellos(t)
+	app := "\x17\x03\x03\x00\x03abc"
+	for name, before := range map[string]func(w *wire){
+		"in the dialogue": func(w *wire) { w.s(greeting); w.c(ehlo) },
+		"in TLS": func(w *wire) {
+			offered(w)
+			w.c("STARTTLS\r\n")
+			w.s("220 go\r\n")
+			w.c(ch)
+			w.s(sh)
+			w.c(app)
+			w.s(app + app)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, setup{})
+			before(w)
+			w.heard(w.client)
+			w.heard(w.server)
+			// Both ends forget, without a word.
+			w.client.snd += 1 << 24
+			w.server.snd += 1 << 25
+			w.open()
+			w.s(greeting)
+			w.wantHeard(w.client, greeting)
+			w.c(ehlo)
+			w.wantHeard(w.server, ehlo)
+			w.s(offers)
+			w.heard(w.client)
+			w.c("STARTTLS\r\n")
+			w.s("250 OK\r\n")
+			w.wantHeard(w.client, "454 No\r\n")
+			w.close()
+			if len(w.rec.flows) != 2 {
+				t.Errorf("%d flow records, want 2", len(w.rec.flows))
+			}
+		})
+	}
+}
+
+func TestASessionIsFollowedFromItsServersSYN(t *testing.T) {
+	for _, mode := range []verdict.Mode{verdict.Enforce, verdict.Observe} {
+		w := newWire(t, setup{policy: policy.Config{Mode: mode}})
+		w.p = inspect.New(inspect.Config{Policy: policy.New(policy.Config{Mode: mode}), Ports: []uint16{25},
+			Limits: inspect.Limits{Flows: 100, Memory: 16 << 20, FlowMemory: 256 << 10}, Sink: w.rec})
+		w.server.snd--
+		w.send(w.server, packet.SYN|packet.ACK, nil)
+		w.server.snd++
+		w.send(w.client, packet.ACK, nil)
+		w.s(greeting)
+		w.wantHeard(w.client, greeting)
+		w.c(ehlo)
+		w.wantHeard(w.server, ehlo)
+	}
+}
+
+func TestObservingLetsFastOpenPass(t *testing.T) {
+	w := newWire(t, setup{policy: policy.Config{Mode: verdict.Observe}})
+	w.client.addr = version4[0]
+	w.client.snd, w.server.snd = 5000, 9000
+	w.p = inspect.New(inspect.Config{Policy: policy.New(policy.Config{Mode: verdict.Observe}), Ports: []uint16{25},
+		Limits: inspect.Limits{Flows: 100, Memory: 16 << 20, FlowMemory: 256 << 10}, Sink: w.rec})
+	w.client.rcv, w.server.rcv = 9001, 5001
+	w.send(w.client, packet.SYN, []byte(ehlo))
+	w.client.snd += 1 + uint32(len(ehlo))
+	w.server.rcv += uint32(len(ehlo)) // the server takes it
+	w.send(w.server, packet.SYN|packet.ACK, nil)
+	w.server.snd++
+	w.send(w.client, packet.ACK, nil)
+	w.s(greeting + offers)
+	w.wantHeard(w.client, greeting+offers)
+	w.c("STARTTLS\r\n")
+	w.wantHeard(w.server, "STARTTLS\r\n")
+	w.p.Flush(w.now)
+	if f := w.rec.flows[0]; !slices.Contains(f.Steps, inspect.StepOffered) {
+		t.Errorf("steps %v", f.Steps)
+	}
+}
+
 func TestAnUrgentPointerIsClearedWithoutDataToo(t *testing.T) {
 	w := newWire(t, setup{})
 	w.s(greeting)
@@ -62,6 +174,20 @@ func TestUrgentDataEndsTheConnectionWherePolicySaysSo(t *testing.T) {
 	w.send(w.client, packet.ACK|packet.URG, []byte(ehlo))
 	if !w.client.reset || !w.server.reset {
 		t.Error("not ended")
+	}
+}
+
+func TestAGapThatOnlyAnEarlierAcknowledgementToldDoesNotStall(t *testing.T) {
+	w := newWire(t, setup{})
+	w.s(greeting)
+	w.client.snd += uint32(len(ehlo)) // it passed unseen
+	w.server.rcv = w.client.snd
+	w.s(offers)
+	w.heard(w.client)
+	w.send(w.client, packet.ACK, []byte(message))
+	w.wantHeard(w.server, message)
+	if ids := w.rec.ids(); !slices.Contains(ids, "gap log") {
+		t.Errorf("findings %q", ids)
 	}
 }
 
@@ -148,6 +274,20 @@ func TestMailDataIsReadAsSuchHoweverDATAWasSpelt(t *testing.T) {
 	}
 }
 
+func TestARefusalOfSTARTTLSWithTwoCodesIsStillARefusal(t *testing.T) {
+	for _, answer := range []string{"554-5.7.1 No\r\n550 5.7.1 Really\r\n", "454-not now\r\n454-\r\n  try later\r\n454 bye\r\n"} {
+		everyCut(t, setup{}, func(t *testing.T, w *wire) {
+			offered(w)
+			w.c("STARTTLS\r\n")
+			w.s(answer)
+			w.wantHeard(w.client, answer)
+			if w.client.reset {
+				t.Error("ended")
+			}
+		})
+	}
+}
+
 func TestObservingDropsNothing(t *testing.T) {
 	rec := &recorder{}
 	w := newWire(t, setup{})
@@ -161,5 +301,70 @@ func TestObservingDropsNothing(t *testing.T) {
 		if b.Packets[0].Verdict != verdict.Accept {
 			t.Errorf("%s: %v", name, b.Packets[0].Verdict)
 		}
+	}
+}
+
+func TestAnEditIsNotLostWhereTheSessionIsGivenUp(t *testing.T) {
+	c := policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}, Actions: map[verdict.Finding]verdict.Action{verdict.MemoryLimit: verdict.Log}}
+	w := newWire(t, setup{policy: c})
+	offered(w)
+	w.c(message + strings.Repeat("X\r\n", 5000))
+	if got := w.heard(w.server); strings.Contains(got, "MAIL") {
+		t.Errorf("the server heard %q…", got[:40])
+	}
+}
+
+func TestALargeFlowMemoryKillsNoFlow(t *testing.T) {
+	w := newWire(t, setup{limits: inspect.Limits{Flows: 10, Memory: 512 << 20, FlowMemory: 256 << 20}})
+	w.s(greeting)
+	w.client.snd += 17 << 20 // reordered far ahead, within the window
+	w.send(w.client, packet.ACK, []byte("x"))
+	if w.client.reset {
+		t.Error("ended")
+	}
+}
+
+func TestNoiseBetweenRepliesIsNoAnswerToSTARTTLS(t *testing.T) {
+	everyCut(t, setup{}, func(t *testing.T, w *wire) {
+		w.s(greeting + "Welcome to this old server!\r\n\r\n")
+		w.c(ehlo)
+		w.s(offers)
+		w.c("STARTTLS\r\n")
+		w.s("220 go\r\n")
+		if w.client.reset {
+			t.Error("ended")
+		}
+		w.wantFindings()
+	})
+}
+
+// An edit costs what arrives, however long the line already is.
+func TestALineWithoutEndIsEditedAsFarAsItIsNew(t *testing.T) {
+	for _, refused := range []struct{ command, answer string }{{"MAIL FROM:<", ""}, {"STARTTLS\r\n", "250-OK "}} {
+		w := newWire(t, setup{policy: requireTLS})
+		offered(w)
+		w.c(refused.command)
+		from := w.client
+		if refused.answer != "" {
+			from = w.server
+			w.s(refused.answer)
+		}
+		part := strings.Repeat("a", 1000)
+		for range 3000 {
+			w.say(from, part)
+		}
+		w.heard(w.peer(from))
+		const rounds = 100
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range rounds {
+			w.say(from, part)
+			w.heard(w.peer(from))
+		}
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) / rounds; n > 100_000 {
+			t.Errorf("%q: %d octets allocated for a segment of 1000", refused.command, n)
+		}
+		w.wantFindings()
 	}
 }

@@ -52,6 +52,22 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 // interface allows larger ones.
 const maxMSS = 65535 - 4 - 60 - 60
 
+// synSeen is what a SYN says.
+type synSeen struct {
+	first  seqnum.Value // sequence number of the first octet
+	seen   bool
+	scaled bool // it has a window scale option (RFC 7323 §2.2)
+	scale  uint8
+}
+
+func synOf(v *packet.View) synSeen {
+	syn := synSeen{first: seqnum.Value(v.Seq).Add(1), seen: true}
+	if o, ok := packet.ParseOptions(v.Options); ok && o.HasWScale {
+		syn.scaled, syn.scale = true, min(o.WScale, 14) // RFC 7323 §2.3
+	}
+	return syn
+}
+
 // synchronise takes a SYN (RFC 9293 §3.5).
 func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 	v, h := &p.view, &s.half[d]
@@ -61,16 +77,28 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 			return verdict.Drop // the sender repeats the SYN without (RFC 7413 §4.1.3)
 		}
 	}
+	syn := synOf(v)
 	if s.phase != opening {
-		return verdict.Accept // a receiver in any later state ignores it (RFC 5961 §4.2)
+		// A receiver in any later state ignores it (RFC 5961 §4.2), but a server that
+		// has forgotten the connection.
+		if d == toServer && !v.Flags.Has(packet.ACK) && syn.first != h.first {
+			s.again = syn
+		}
+		return verdict.Accept
 	}
-	if d == toClient && v.Flags.Has(packet.ACK) && s.half[toServer].opened &&
-		seqnum.Value(v.Ack) != s.half[toServer].stream.Next() {
-		return verdict.Accept // no answer to this SYN; the client resets it
+	if d == toClient && v.Flags.Has(packet.ACK) {
+		ack, o := seqnum.Value(v.Ack), &s.half[toServer]
+		switch {
+		case !o.opened: // its SYN was missed
+			o.open(synSeen{first: ack})
+		case ack.Less(o.first) || o.stream.Next().Less(ack):
+			return verdict.Accept // no answer to this SYN; the client resets it
+		}
 	}
-	h.open(seqnum.Value(v.Seq).Add(1))
-	if o, ok := packet.ParseOptions(v.Options); ok && o.HasWScale {
-		h.scaled, h.scale = true, min(o.WScale, 14) // RFC 7323 §2.3
+	h.stream.Release(p.memory) // of a SYN that is repeated
+	h.open(syn)
+	if len(v.Payload) > 0 { // observed: it is read with what follows
+		h.stream.Insert(syn.first, v.Payload, p.cap, p.memory)
 	}
 	if s.half[toServer].opened && s.half[toClient].opened {
 		s.phase = dialogue
@@ -123,10 +151,10 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 	s, v := &e.Value, &p.view
 	h := &s.half[d]
 	if !h.opened { // in its middle, or the other SYN was missed
-		h.open(seqnum.Value(v.Seq))
+		h.open(synSeen{first: seqnum.Value(v.Seq)})
 	}
 	if o := &s.half[1-d]; !o.opened && v.Flags.Has(packet.ACK) {
-		o.open(seqnum.Value(v.Ack))
+		o.open(synSeen{first: seqnum.Value(v.Ack)})
 	}
 	if s.phase == opening {
 		if s.enforce {
@@ -176,6 +204,8 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 		}
 		if ack.LessEq(o.stream.Next()) {
 			o.acked = ack
+		} else {
+			o.unseen = ack // a gap, as soon as octets come that show a hole
 		}
 		o.stream.Forget(o.acked.Min(o.parsed), p.memory)
 	}
@@ -242,7 +272,7 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 		}
 		return verdict.Drop // the sender repeats it when holes have been filled
 	case reassembly.Ahead:
-		if first, hole, _ := h.stream.Hole(); first.Less(hole) && hole.LessEq(h.acked) {
+		if first, hole, _ := h.stream.Hole(); first.Less(hole) && hole.LessEq(h.unseen) {
 			p.gap(s, d)
 			return p.kindOf(s, dirty)
 		}
@@ -253,13 +283,18 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 			h.beyond = h.beyond.Max(end)
 			return p.kindOf(s, dirty)
 		}
+		if s.covers(d, seq, end) {
+			return verdict.Drop // held already
+		}
 		return p.hold(e, d, pk, end, dirty)
 	case reassembly.Advanced:
+		p.atHand, p.edited = h, false
 		p.inspect(s)
+		p.atHand = nil
 	}
 	if s.phase >= passing {
 		// Killed or given up by what was inspected.
-		return p.kindOf(s, dirty)
+		return p.kindOf(s, dirty || p.edited)
 	}
 	if !s.enforce {
 		h.give(h.stream.Next())

@@ -46,6 +46,7 @@ type half struct {
 	given  seqnum.Value // octets before it were given to the receiver
 	beyond seqnum.Value // octets before it may have been, ahead of a hole
 	acked  seqnum.Value // octets before it were acknowledged by the receiver
+	unseen seqnum.Value // octets before it too, some of them never seen here
 	fin    seqnum.Value // sequence number of the FIN, where hasFIN
 	counts Counts
 	opened bool // the first sequence number is known
@@ -54,9 +55,11 @@ type half struct {
 	scale  uint8
 }
 
-func (h *half) open(first seqnum.Value) {
+func (h *half) open(syn synSeen) {
+	first := syn.first
 	h.stream.Init(first)
-	h.first, h.parsed, h.given, h.beyond, h.acked, h.opened = first, first, first, first, first, true
+	h.first, h.parsed, h.given, h.beyond, h.acked, h.unseen, h.opened = first, first, first, first, first, first, true
+	h.scaled, h.scale = syn.scaled, syn.scale
 }
 
 // give notes that the octets before end are the receiver's, and with them those that
@@ -85,6 +88,7 @@ type session struct {
 	env   *envelope
 	held  []held
 	start int64
+	again synSeen // a later SYN of the client, which only a server that has forgotten this connection answers
 
 	sni        string
 	tlsVersion uint16
@@ -126,6 +130,13 @@ func (s *session) replaceable(v *packet.View, fromLow bool) bool {
 	return false
 }
 
+// reopened says that the server answers a later SYN than the session's: both ends have
+// forgotten the old connection.
+func (s *session) reopened(v *packet.View, fromLow bool) bool {
+	return s.again.seen && v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK &&
+		s.direction(fromLow) == toClient && seqnum.Value(v.Ack) == s.again.first
+}
+
 // admit makes a session for a packet that belongs to none, in place of old where that
 // is not nil. Where it returns none, the packet's verdict is kind.
 func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
@@ -152,7 +163,11 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 			return nil, verdict.Drop
 		}
 	}
+	var syn synSeen
 	if old != nil {
+		if old.Value.reopened(v, fromLow) {
+			syn = old.Value.again
+		}
 		p.end(&old.Value, EndClosed)
 		p.flows.Remove(old)
 	}
@@ -162,6 +177,9 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 	e = p.flows.Insert(key, p.now)
 	s := &e.Value
 	*s = session{clientLow: fromLow == clientIsSource, start: pk.Time, held: s.held[:0]}
+	if syn.seen {
+		s.half[toServer].open(syn)
+	}
 	p.ids = max(p.ids+1, 1) // never 0
 	s.ends = Endpoints{
 		ID: p.ids, Iface: pk.Iface,
@@ -229,6 +247,9 @@ func (p *Pipeline) release(s *session) {
 	p.letGo(s, verdict.Accept)
 	for d := range s.half {
 		h := &s.half[d]
+		if h == p.atHand && h.stream.Restore(seqnum.Value(p.view.Seq), p.view.Payload) {
+			p.edited = true
+		}
 		h.stream.Release(p.memory)
 	}
 	s.dlg.Release()

@@ -8,6 +8,9 @@ const (
 	maxRingBits = 24
 )
 
+// MaxRing is the most octets that a Stream can keep.
+const MaxRing = 1 << maxRingBits
+
 // Pool lends the rings of one worker's Streams under one cap. It is not safe for
 // more than one goroutine.
 type Pool struct {

@@ -91,7 +91,7 @@ type ServerEvent struct {
 	Code  int     // 0: the line is no reply
 	First bool    // of its reply
 	Final bool    // of its reply
-	// Surplus: no command waits for this reply.
+	// Surplus: it is a reply, and no command waits for it.
 	Surplus bool
 	// Differs: the code is not that of the reply's first line.
 	Differs bool
@@ -338,7 +338,7 @@ func (d *Dialogue) pair(ev *ServerEvent) {
 		d.greeted = true
 	}
 	if d.waiting.empty() {
-		ev.Surplus = true
+		ev.Surplus = ev.Code != 0 // else noise between replies; clients skip it
 		d.inReply = !ev.Final
 		d.code = uint16(ev.Code)
 		return

@@ -271,7 +271,7 @@ func (l *Ledger) BeginImplicit() (f Found) {
 func (l *Ledger) ClientRecord(ev tlsrecord.Event) (f Found) {
 	switch ev {
 	case tlsrecord.NotTLS:
-		if l.state >= Begun {
+		if l.state >= Begun || l.implicit {
 			f.add(verdict.PlaintextAfterTLS)
 		} else {
 			f.add(verdict.PlaintextFromClientAfter220)
@@ -296,10 +296,12 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 	l.sawServer = true
 	switch ev {
 	case tlsrecord.NotTLS:
-		switch l.state {
-		case Answered:
+		switch {
+		case l.implicit:
+			f.add(verdict.PlaintextAfterTLS)
+		case l.state == Answered:
 			f.add(verdict.ResponseInjection)
-		case ClientHello:
+		case l.state == ClientHello:
 			f.add(verdict.PlaintextFromServerAfter220)
 		default:
 			f.add(verdict.PlaintextAfterTLS)

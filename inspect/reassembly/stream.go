@@ -242,6 +242,9 @@ func (s *Stream) wasEdited(at seqnum.Value) bool {
 // Restore makes b, which begins at seq, equal to what is kept, as far as it is
 // kept; it says whether b changed.
 func (s *Stream) Restore(seq seqnum.Value, b []byte) (changed bool) {
+	if seq.Add(len(b)).LessEq(s.base) {
+		return false
+	}
 	if seq.Less(s.base) {
 		n := min(int(s.base.Sub(seq)), len(b))
 		b, seq = b[n:], seq.Add(n)

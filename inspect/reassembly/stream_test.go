@@ -337,3 +337,27 @@ func TestAPoolStaysUnderItsCapAndLosesNothing(t *testing.T) {
 		})
 	})
 }
+
+func TestASegmentHalfTheSequenceSpaceAwayIsNothing(t *testing.T) {
+	for _, start := range starts {
+		for _, kept := range []string{"", "abc"} {
+			for off := -4; off <= 4; off++ {
+				var s Stream
+				pool := NewPool(1 << 20)
+				s.Init(start)
+				s.Insert(start, []byte(kept), 1000, pool)
+				far := start.Add(1<<31 + off)
+				b := []byte("XY")
+				if s.Restore(far, b) || string(b) != "XY" {
+					t.Errorf("restored to %q", b)
+				}
+				if r := s.Insert(far, b, 1000, pool); r.Outcome != Nothing && r.Outcome != TooFar || r.Changed {
+					t.Errorf("2^31%+d: %+v", off, r)
+				}
+				if x, y := s.View(s.Base(), s.Next()); string(x)+string(y) != kept {
+					t.Errorf("kept %q %q, want %q", x, y, kept)
+				}
+			}
+		}
+	}
+}

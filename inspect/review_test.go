@@ -368,3 +368,40 @@ func TestALineWithoutEndIsEditedAsFarAsItIsNew(t *testing.T) {
 		w.wantFindings()
 	}
 }
+
+func TestTheLastWordsOfAServerAreRepeatedWhenTheyWereLost(t *testing.T) {
+	w := newWire(t, setup{})
+	w.s(greeting)
+	w.send(w.client, packet.ACK|packet.FIN, []byte("QUIT\r\n"))
+	w.client.snd += 7
+	w.server.rcv++
+	bye := w.segment(w.server, w.server.snd, packet.ACK|packet.FIN, []byte("221 bye\r\n"))
+	b := dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: 999, Data: slices.Clone(bye)}}}
+	w.p.Inspect(&b) // it is lost behind us
+	w.heard(w.client)
+	w.put(bye)
+	w.wantHeard(w.client, "221 bye\r\n")
+}
+
+func TestAWholeDialogueInOneBreathIsFollowedToItsEnd(t *testing.T) {
+	const blast = ehlo + message + "RCPT TO:<b@example>\r\nDATA\r\nHello\r\n.\r\nQUIT\r\n"
+	for _, policy := range []policy.Config{{}, requireTLS} {
+		w := newWire(t, setup{policy: policy})
+		w.send(w.client, packet.ACK|packet.FIN, []byte(blast))
+		w.client.snd += uint32(len(blast)) + 1
+		answer := "354 go\r\n"
+		w.s(greeting + offers + "250 Ok\r\n250 Ok\r\n")
+		w.s(answer)
+		if got := w.heard(w.server); len(got) != len(blast) {
+			t.Errorf("the server heard %q", got)
+		}
+		w.server.rcv++ // its FIN
+		w.send(w.server, packet.ACK|packet.FIN, []byte("250 Ok\r\n221 bye\r\n"))
+		w.server.snd += 18
+		w.client.rcv++
+		w.send(w.client, packet.ACK, nil)
+		if len(w.rec.flows) != 1 {
+			t.Errorf("%d flow records, want 1", len(w.rec.flows))
+		}
+	}
+}

@@ -28,6 +28,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	}
 	p.flows.Touch(e, p.now, class)
 
+	end, isLast := seqnum.Value(v.Seq).Add(len(v.Payload)), v.Flags.Has(packet.FIN) // before it is cut
 	switch {
 	case s.phase == killed:
 		return p.answerKilled(s, d, pk)
@@ -36,14 +37,14 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	case v.Flags.Has(packet.RST):
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
-		p.followEnd(e, d)
+		p.followEnd(e, d, end, isLast)
 		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 {
 			return verdict.Drop // a reset may have died behind us: what follows it stays unread
 		}
 		return verdict.Accept
 	}
 	kind := p.data(e, d, pk)
-	p.followEnd(e, d)
+	p.followEnd(e, d, end, isLast)
 	return kind
 }
 
@@ -125,17 +126,20 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 	return verdict.Accept
 }
 
-// followEnd notes FINs, and ends the session when both sides' are acknowledged, or
-// where nobody reads any more.
-func (p *Pipeline) followEnd(e *flow.Entry[session], d int) {
+// followEnd notes FINs, and ends the session when both sides' are acknowledged: until
+// then an end may have to repeat its last octets. The packet at hand ends at end, and
+// isLast says that it has a FIN.
+func (p *Pipeline) followEnd(e *flow.Entry[session], d int, end seqnum.Value, isLast bool) {
 	s, v := &e.Value, &p.view
 	h, o := &s.half[d], &s.half[1-d]
-	if fin := seqnum.Value(v.Seq).Add(len(v.Payload)); v.Flags.Has(packet.FIN) &&
-		(!h.hasFIN || s.phase == passing || fin == h.stream.Next()) { // one out of place is not the last word
-		h.hasFIN, h.fin = true, fin
+	if isLast && (!h.hasFIN || s.phase == passing || end == h.stream.Next()) { // one out of place is not the last word
+		h.finAcked = h.finAcked && end == h.fin
+		h.hasFIN, h.fin = true, end
 	}
-	if v.Flags.Has(packet.ACK) && o.hasFIN && h.hasFIN && s.phase < killed &&
-		seqnum.Value(v.Ack) == o.fin.Add(1) && (s.phase == passing || h.parsed == h.fin && o.parsed == o.fin) {
+	if v.Flags.Has(packet.ACK) && o.hasFIN && seqnum.Value(v.Ack) == o.fin.Add(1) {
+		o.finAcked = true
+	}
+	if h.finAcked && o.finAcked && s.phase < killed && (s.phase == passing || h.parsed == h.fin && o.parsed == o.fin) {
 		p.conclude(e)
 	}
 }

@@ -40,19 +40,20 @@ const (
 
 // half is one direction of a session.
 type half struct {
-	stream reassembly.Stream
-	first  seqnum.Value // its first octet
-	parsed seqnum.Value // octets before it were inspected
-	given  seqnum.Value // octets before it were given to the receiver
-	beyond seqnum.Value // octets before it may have been, ahead of a hole
-	acked  seqnum.Value // octets before it were acknowledged by the receiver
-	unseen seqnum.Value // octets before it too, some of them never seen here
-	fin    seqnum.Value // sequence number of the FIN, where hasFIN
-	counts Counts
-	opened bool // the first sequence number is known
-	hasFIN bool
-	scaled bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
-	scale  uint8
+	stream   reassembly.Stream
+	first    seqnum.Value // its first octet
+	parsed   seqnum.Value // octets before it were inspected
+	given    seqnum.Value // octets before it were given to the receiver
+	beyond   seqnum.Value // octets before it may have been, ahead of a hole
+	acked    seqnum.Value // octets before it were acknowledged by the receiver
+	unseen   seqnum.Value // octets before it too, some of them never seen here
+	fin      seqnum.Value // sequence number of the FIN, where hasFIN
+	counts   Counts
+	opened   bool // the first sequence number is known
+	hasFIN   bool
+	finAcked bool
+	scaled   bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
+	scale    uint8
 }
 
 func (h *half) open(syn synSeen) {

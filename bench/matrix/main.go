@@ -1,7 +1,15 @@
+// Command matrix runs every client of the lab against every kind of server and
+// middlebox, without keepword and with it, and writes down what became of the mail,
+// what keepword found, and whether any octet was altered that must not be.
+//
+// It builds its hosts in network namespaces and needs root; the machine's own
+// network and mail are never touched.
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -31,6 +39,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("matrix", flag.ExitOnError)
 	only := flags.String("rows", "", "run only the rows whose name matches this regular expression")
+	out := flags.String("o", "docs/matrix.md", "write the tables to this file; empty: nowhere")
 	verbose := flags.Bool("v", false, "print the client's account and the findings of each cell")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -40,25 +49,34 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	chosen := slices.DeleteFunc(rows(), func(r row) bool { return !pattern.MatchString(r.name) })
-	begin := time.Now()
-	cells, err := playAll(ctx, chosen, columns)
-	if err != nil {
+	r := &result{at: time.Now()}
+	if r.cells, err = playAll(ctx, chosen, columns); err != nil {
 		return err
 	}
-	faults := 0
-	for _, c := range cells {
-		if *verbose {
-			fmt.Printf("== %s: %s after %.1f s\n%s", c.name(), c.word, c.took.Seconds(), c.told)
+	r.took = time.Since(r.at)
+	if *verbose {
+		for _, c := range r.cells {
+			fmt.Printf("== %s: %s after %.1f s\n%s\n", c.name(), c.word, c.took.Seconds(), c.told)
 			for _, s := range c.sessions {
 				fmt.Printf("-- %+v %s %s\n", s.truth, s.outcome, strings.Join(s.findings, ", "))
 			}
 		}
-		for _, f := range c.faults {
-			faults++
-			fmt.Printf("FAULT %s: %s\n", c.name(), f)
+	}
+	if *out != "" {
+		var text bytes.Buffer
+		r.write(&text)
+		if err := os.WriteFile(*out, text.Bytes(), 0o644); err != nil {
+			return err
 		}
 	}
-	fmt.Printf("%d cells, %d faults, %.0f s\n", len(cells), faults, time.Since(begin).Seconds())
+	faults := r.faults()
+	for _, f := range faults {
+		fmt.Println("FAULT", f)
+	}
+	fmt.Printf("%d cells, %d faults, %.0f s\n", len(r.cells), len(faults), r.took.Seconds())
+	if len(faults) > 0 {
+		return errors.New("not all is as it should be: see above")
+	}
 	return nil
 }
 

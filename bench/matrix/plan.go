@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"time"
 
 	"keepword/bench/lab"
@@ -49,8 +48,14 @@ type row struct {
 	role  broken.Role
 	// starttls is keepword's setting for this server, "" for the default.
 	starttls string
-	// findings are due where the client asks for TLS; besides may come too.
-	findings, besides []string
+	// findings are due where the client asks for TLS; besides may come too. Of either,
+	// if there are any, one at least is due.
+	findings, besides, either []string
+	// missed are findings that are due and not made, outcomes are told and not true:
+	// shortfall says why.
+	missed, outcomes []string
+	shortfall        string
+	note             string
 	// honest says that nothing is wrong: nothing may be altered, in no setting.
 	honest bool
 	// only is the one client of the row, and patience what it is given: 0 for all
@@ -66,32 +71,64 @@ func rows() []row {
 		{name: "Postfix", real: "postfix", about: "Debian 12's", honest: true},
 		{name: "Exim", real: "exim", about: "Debian 12's", honest: true},
 		{name: "OpenSMTPD", real: "opensmtpd", about: "of Debian 12's backports", honest: true},
-		{name: "OpenSMTPD 6.8", real: "opensmtpd-6.8", about: "Debian 12's: built against an OpenSSL that it does not know, it says 220 and fails every handshake",
-			findings: []string{"handshake-failed"}},
+		{name: "OpenSMTPD 6.8", real: "opensmtpd-6.8", about: "Debian 12's: built against an OpenSSL that it does not know, it says 220 and fails every handshake", honest: true,
+			note: "The handshake fails behind its ServerHello, and TLS 1.3 encrypts the alert that says so (RFC 8446 section 5.1): nobody between the two can tell it from mail."},
 	}
 	for _, k := range broken.Kinds() {
 		r := row{name: k.Name, about: k.About, real: "postfix", kind: k.Name, role: k.Role, honest: len(k.Findings)+len(k.Learned) == 0}
 		for _, f := range k.Findings {
 			r.findings = append(r.findings, f.String())
 		}
-		if slices.Contains(unprovoked, k.Name) {
-			r.findings = nil
-		}
+		remarks[k.Name].apply(&r)
 		all = append(all, r)
 	}
 	return append(all,
 		row{name: "honest, starttls: hide", about: "set in keepword's configuration", real: "postfix", kind: "honest", starttls: "hide"},
 		row{name: "honest, starttls: require", about: "set in keepword's configuration", real: "postfix", kind: "honest", starttls: "require"},
 		row{name: "plain, starttls: require", about: "set in keepword's configuration", real: "postfix", kind: "plain", starttls: "require",
-			findings: nil, besides: []string{"tls-required"}},
+			besides: []string{"tls-required"}},
 		row{name: silentRow, about: "measured to its end: the client waits longer than keepword", real: "postfix", kind: "silent-after-220",
-			findings: []string{"silence-after-220"}, only: "Go net/smtp", patience: 80 * time.Second},
+			findings: []string{"silence-after-220"}, besides: []string{"handshake-failed"}, only: "Go net/smtp", patience: 80 * time.Second},
 	)
 }
 
 // silentRow is the one cell in which the client outwaits keepword.
 const silentRow = "silent-after-220, outwaited"
 
-// unprovoked are the kinds whose finding no client of the lab provokes: none says
-// EHLO twice in clear text or knows Exchange's verb.
-var unprovoked = []string{"inconsistent-ehlo", "x-anonymoustls"}
+// remark is what the matrix has to say of a kind beyond the kind's own table.
+type remark struct {
+	without           bool // no client of the lab provokes the kind's findings
+	either            bool // one of besides will do in place of the kind's findings
+	besides           []string
+	missed, outcomes  []string
+	shortfall, reason string
+}
+
+func (m remark) apply(r *row) {
+	if m.either {
+		r.either = append(r.findings, m.besides...)
+	}
+	if m.without || m.either {
+		r.findings = nil
+	}
+	r.besides = append(r.besides, m.besides...)
+	r.besides = append(r.besides, r.either...)
+	r.missed, r.outcomes, r.shortfall, r.note = m.missed, m.outcomes, m.shortfall, m.reason
+}
+
+const (
+	unreadBehind = "In observe keepword does not read on behind octets that are no TLS: where TLS began all the same, the flow event still says broken. In enforce the session is ended."
+	lateAnswer   = "The second answer comes 50 ms after the first. A client that has sent its next command by then takes it for the answer to that, and so does keepword: no surplus-reply. openssl s_client begins TLS whatever the answer is, and so with the server; keepword has recorded the first answer."
+)
+
+var remarks = map[string]remark{
+	"inconsistent-ehlo": {without: true, reason: "No client of the lab says EHLO twice in clear text."},
+	"x-anonymoustls":    {without: true, reason: "No client of the lab knows Exchange's verb."},
+	"silent-after-220":  {besides: []string{"handshake-failed"}, reason: "These clients give up before keepword does, and that is a handshake that failed."},
+	"injects-after-220": {outcomes: []string{"broken"}, shortfall: unreadBehind},
+	"injector":          {outcomes: []string{"broken"}, shortfall: unreadBehind},
+	"injects-before-server-hello": {either: true, besides: []string{"plaintext-from-server-after-220"}, outcomes: []string{"broken"}, shortfall: unreadBehind,
+		reason: "Where the ClientHello came first, the forged line reads as the server's answer to it."},
+	"answers-250-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"broken", "corrected"}, shortfall: lateAnswer},
+	"answers-454-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"refused"}, shortfall: lateAnswer},
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 )
 
@@ -108,18 +109,32 @@ func (t truth) outcome(killed bool) string {
 	return "not-offered"
 }
 
-// due are the findings that a session with a server of a kind must have, and may
-// have beside.
-func (t truth) due(r row) (must, may []string) {
+// misjudged compares the findings of a session with those that are due for a server
+// of its kind.
+func (t truth) misjudged(r row, found []string) (faults []string) {
+	var due []string
 	for _, f := range r.findings {
 		if t.asked || slices.Contains(unasked, f) {
-			must = append(must, f)
+			due = append(due, f)
 		}
 	}
 	if t.asked && !t.seen {
-		must = append(must, "starttls-not-offered")
+		due = append(due, "starttls-not-offered")
 	}
-	return must, r.besides
+	for _, f := range due {
+		if !slices.Contains(found, f) && !slices.Contains(r.missed, f) {
+			faults = append(faults, "no finding "+f)
+		}
+	}
+	if t.asked && r.either != nil && !slices.ContainsFunc(found, func(f string) bool { return slices.Contains(r.either, f) }) {
+		faults = append(faults, fmt.Sprintf("no finding of %v", r.either))
+	}
+	for _, f := range found {
+		if !slices.Contains(due, f) && !slices.Contains(r.besides, f) {
+			faults = append(faults, "a finding that is not due: "+f)
+		}
+	}
+	return faults
 }
 
 // unasked are the findings of kinds that need no STARTTLS to show.

@@ -405,3 +405,52 @@ func TestAWholeDialogueInOneBreathIsFollowedToItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// Each line begins with who says it.
+func TestWhatIsUnusualAndLawfulPassesWithoutAFinding(t *testing.T) {
+	ch, sh := hellos(t)
+	app := "\x17\x03\x03\x00\x03abc"
+	long := "S250-mx.example\r\n"
+	for i := range 80 {
+		long += "250-X-EXTENSION-" + strings.Repeat("Y", i) + " 1 2 3\r\n"
+	}
+	upgrade := []string{"C" + ch, "S" + sh, "C\x14\x03\x03\x00\x01\x01", "S" + app, "C" + app, "S" + app}
+	mail := []string{"C" + message, "S250 Ok\r\n", "CRCPT TO:<b@example>\r\n", "S250 Ok\r\n"}
+	for name, turns := range map[string][]string{
+		"a greeting with a teaser":      {"S220-mx.example ESMTP\r\n", "S220-wait\r\n220 mx.example ESMTP\r\n"},
+		"a greeting without text":       {"S220\r\n", "C" + ehlo, "S" + offers},
+		"a refusal at the door":         {"S554 no SMTP service here\r\n", "CQUIT\r\n", "S221 bye\r\n"},
+		"421 at any time":               {"S" + greeting, "C" + ehlo, "S" + offers, "S421 4.4.2 timeout\r\n"},
+		"421 within mail data":          append([]string{"S" + greeting, "C" + ehlo, "S" + offers}, append(mail, "CDATA\r\n", "S354 go\r\n", "CHello\r\n", "S421 timeout\r\n")...),
+		"421 to STARTTLS":               {"S" + greeting, "C" + ehlo, "S" + offers, "CSTARTTLS\r\n", "S421 4.7.0 too busy\r\n"},
+		"220 in lines":                  append([]string{"S" + greeting, "C" + ehlo, "S" + offers, "CSTARTTLS\r\n", "S220-2.0.0 STARTTLS\r\n220-\r\n220 go\r\n"}, upgrade...),
+		"220 without text":              append([]string{"S" + greeting, "C" + ehlo, "S" + offers, "CSTARTTLS\r\n", "S220\r\n"}, upgrade...),
+		"STARTTLS in lower case":        append([]string{"S" + greeting, "C" + ehlo, "S" + offers, "Cstarttls \r\n", "S220 STARTTLS\r\n"}, upgrade...),
+		"STARTTLS again after a 454":    append([]string{"S" + greeting, "C" + ehlo, "S250 mx.example\r\n", "CNOOP\r\n", "S250 ok\r\n", "C" + ehlo, "S250-mx\r\n250 SIZE\r\n"}, mail...),
+		"EHLO twice, HELP, VRFY, ETRN":  {"S" + greeting, "C" + ehlo, "S" + offers, "C" + ehlo, "S" + offers, "CHELP\r\n", "S214-these\r\n214-STARTTLS\r\n214 end\r\n", "CVRFY a\r\n", "S252 no\r\n", "CETRN example\r\n", "S250 queued\r\n", "CEXPN x\r\n", "S502 no\r\n"},
+		"XCLIENT begins anew":           {"S" + greeting, "C" + ehlo, "S250-mx\r\n250 XCLIENT NAME\r\n", "CXCLIENT NAME=a ADDR=192.0.2.9\r\n", "S" + greeting, "C" + ehlo, "S250-mx\r\n250 XCLIENT NAME\r\n", "CXFORWARD NAME=b\r\n", "S250 ok\r\n"},
+		"AUTH with every turn":          {"S" + greeting, "C" + ehlo, "S250-mx\r\n250 AUTH LOGIN PLAIN CRAM-MD5\r\n", "CAUTH LOGIN\r\n", "S334 VXNlcm5hbWU6\r\n", "C*\r\n", "S501 cancelled\r\n", "CAUTH CRAM-MD5\r\n", "S334 PDE+\r\n", "CQUIT\r\n", "S535 no\r\n", "CAUTH PLAIN\r\n", "S334 \r\n", "CMAIL\r\n", "S535 no\r\n", "CAUTH PLAIN AGEAYg==\r\n", "S235 ok\r\n"},
+		"BDAT in a pipeline":            append([]string{"S" + greeting, "C" + ehlo, "S" + offers}, append(mail, "CBDAT 10\r\nSTARTTLS\r\nBDAT 0\r\nBDAT 7 LAST\r\nQUIT\r\n.", "S250 ok\r\n250 ok\r\n250 ok\r\n", "CQUIT\r\n", "S221 bye\r\n")...),
+		"a pipeline with DATA":          {"S" + greeting, "C" + ehlo, "S" + offers, "C" + message + "RCPT TO:<b@example>\r\nDATA\r\n", "S250 ok\r\n550 no\r\n554 none\r\n", "CRSET\r\n", "S250 ok\r\n"},
+		"mail data with all but an end": append([]string{"S" + greeting, "C" + ehlo, "S" + offers}, append(mail, "CDATA\r\n", "S354 go\r\n", "C.\r\r\n..\r\nSTARTTLS\r\n. \r\nAUTH x\r\n\r\r\n.\r\n", "S250 ok\r\n", "C"+message+"RCPT TO:<c@example>\r\nDATA\r\n", "S250 ok\r\n250 ok\r\n354 go\r\n", "C.\r\nQUIT\r\n", "S250 ok\r\n221 bye\r\n")...),
+		"a long reply to EHLO":          {"S" + greeting, "C" + ehlo, long + "250 SIZE 1\r\n"},
+		"HELO only":                     append([]string{"S" + greeting, "CHELO client\r\n", "S250 mx\r\n"}, mail...),
+		"EHLO unknown":                  {"S" + greeting, "C" + ehlo, "S502 what?\r\n", "CHELO client\r\n", "S250 mx\r\n"},
+		"QUIT after a 454":              {"S" + greeting, "C" + ehlo, "S250 mx\r\n", "CQUIT\r\n", "S221 bye\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everyCut(t, setup{}, func(t *testing.T, w *wire) {
+				for _, turn := range turns {
+					from := w.client
+					if turn[0] == 'S' {
+						from = w.server
+					}
+					w.say(from, turn[1:])
+					w.wantHeard(w.peer(from), turn[1:])
+				}
+				w.close()
+				w.wantFindings()
+			})
+		})
+	}
+}

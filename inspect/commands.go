@@ -88,6 +88,11 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 // readEarly judges octets that came before the answer to STARTTLS (RFC 3207 §4: the
 // client must wait). They are not consumed: what they are depends on the answer.
 func (p *Pipeline) readEarly(s *session, b []byte) {
+	if len(b) < helloPrefix { // where the ring ends, for example
+		h := &s.half[toServer]
+		x, y := h.stream.View(h.parsed, h.stream.Next())
+		b = append(append(p.scratch(2 * helloPrefix)[:0], x...), y[:min(len(y), helloPrefix)]...)
+	}
 	if tlsrecord.MayBeClientHello(b[:min(len(b), helloPrefix)]) && s.early != earlyOctets {
 		if len(b) >= helloPrefix && s.early == notEarly {
 			s.early = earlyHello

@@ -173,6 +173,8 @@ func TestTheOfferIsHidden(t *testing.T) {
 		{"250-mx.example\r\n250 starttls\r\n", "250 mx.example              \r\n"},
 		{"250-mx.example hi\r\n250-STARTTLS\r\n250-STARTTLS\r\n250 SIZE\r\n", "250-mx.example hi                            \r\n250 SIZE\r\n"},
 		{"250-mx.example hi\r\n250-STARTTLS\r\n250 STARTTLS\r\n", "250 mx.example hi                            \r\n"},
+		{"250-mx.example\r\n250- STARTTLS\r\n250 8BITMIME\r\n", "250-mx.example               \r\n250 8BITMIME\r\n"},
+		{"220-mx.example\r\n220-STARTTLS\r\n220 8BITMIME\r\n", "220-mx.example              \r\n220 8BITMIME\r\n"},
 	} {
 		t.Run(c.sent, func(t *testing.T) {
 			everyCut(t, hide, func(t *testing.T, w *wire) {

@@ -59,7 +59,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		if ev.Code == 220 && ev.First {
 			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, printable(ev.Text))
 		}
-	case ev.To.Verb == smtp.VerbEHLO && ev.Code == 250:
+	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
 	case ev.To.Verb == smtp.VerbSTARTTLS || ev.To.Verb == smtp.VerbXANONYMOUSTLS:
 		p.answerLine(s, ev, start, n)
@@ -100,8 +100,7 @@ func (p *Pipeline) partialReply(s *session) {
 	case to.Note != noRefusal:
 		p.refuseReply(s, start, head, n, false, to.Note)
 	case to.Verb == smtp.VerbEHLO && s.rules.StartTLS == policy.Hide && s.dlg.InReply():
-		const at = len("250-")
-		if len(head) >= at+len(hiddenKeyword) && smtp.HasPrefixFold(head[at:], "STARTTLS") {
+		if at := keywordAt(head); smtp.HasPrefixFold(head[at:], "STARTTLS") {
 			p.edit(s, toClient, start.Add(at), []byte(hiddenKeyword))
 		}
 	case to.Verb == smtp.VerbSTARTTLS || to.Verb == smtp.VerbXANONYMOUSTLS:
@@ -234,7 +233,7 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	if offers && s.rules.StartTLS == policy.Hide {
 		s.led.Take(starttls.StepHidden)
 		if s.enforce {
-			p.hideOffer(s, start, end, ev.Final)
+			p.hideOffer(s, start, end, keywordAt(ev.Line), ev.Final)
 		}
 	} else {
 		o.prev = start
@@ -244,10 +243,19 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	}
 }
 
+// keywordAt returns where in a line of an EHLO reply its keyword begins.
+func keywordAt(line []byte) int {
+	at := min(len("250-"), len(line))
+	for at < len(line) && (line[at] == ' ' || line[at] == '\t') {
+		at++
+	}
+	return at
+}
+
 // hideOffer takes the line from start to end out of the EHLO reply: the first line's
 // free text (RFC 5321 §4.1.1.1, ehlo-greet) grows by as many blanks, and what lies
 // between moves up. Where that has left already, the keyword is overwritten.
-func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, final bool) {
+func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, keyword int, final bool) {
 	const separator = len("250")
 	const maxReplyLine = 512 // RFC 5321 §4.5.3.1.5
 	o := &s.offer
@@ -258,7 +266,7 @@ func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, final bool) {
 	}
 	tooLong := int(o.firstEnd.Sub(o.firstStart))+size+2 > maxReplyLine
 	if !o.clean || tooLong || !s.isOurs(toClient, edge) || final && !s.isOurs(toClient, o.prev.Add(separator)) {
-		p.edit(s, toClient, start.Add(separator+1), []byte(hiddenKeyword))
+		p.edit(s, toClient, start.Add(keyword), []byte(hiddenKeyword))
 		o.prev = start
 		return
 	}

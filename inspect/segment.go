@@ -201,7 +201,7 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 	if o.ended() && ack == o.fin.Add(1) {
 		ack = o.fin
 	}
-	if o.acked.Less(ack) {
+	if ack.Sub(o.acked) > 0 {
 		if _, end, hole := o.stream.Hole(); hole && end.LessEq(ack) {
 			p.gap(s, 1-d)
 			return false

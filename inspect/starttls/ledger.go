@@ -127,7 +127,8 @@ func (l *Ledger) EHLOLine(ev *smtp.ServerEvent) (offer bool, f Found) {
 		l.ehlos += b2u(l.ehlos < 2)
 		return false, f // the server's name and greeting
 	}
-	keyword, _ := smtp.Keyword(ev.Text)
+	// A client that cuts the line at its blanks finds the keyword behind leading ones.
+	keyword, _ := smtp.Keyword(bytes.TrimLeft(ev.Text, " \t"))
 	switch {
 	case smtp.EqualFold(keyword, "STARTTLS"):
 		l.offers = true

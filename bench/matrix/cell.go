@@ -264,6 +264,8 @@ func (c *cell) control(passages []broken.Passage) {
 		p := passage{
 			near: wire{b.Client.Octets(broken.ToServer), b.Client.Octets(broken.ToClient)},
 			far:  wire{b.Server.Octets(broken.ToServer), b.Server.Octets(broken.ToClient)},
+			// Where one side is gone, the other's last octets have nowhere to go.
+			ended: true,
 		}
 		c.boxed++
 		if len(p.broken()) > 0 {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"keepword/bench/lab"
@@ -65,8 +66,13 @@ func newStage(ctx context.Context, s setting, rows []row, columns []column, dir 
 		return nil, err
 	}
 	if s != without {
-		if st.keepword, err = l.Keepword(ctx, st.config()); err != nil {
-			return nil, err
+		// A program that another stage forks at this moment holds the file of keepword's
+		// program open for writing, until it is another program itself.
+		for st.keepword == nil {
+			st.keepword, err = l.Keepword(ctx, st.config())
+			if err != nil && (!errors.Is(err, syscall.ETXTBSY) || ctx.Err() != nil) {
+				return nil, err
+			}
 		}
 	}
 	for i, side := range []string{lab.ClientSide, lab.ServerSide} {

@@ -454,3 +454,22 @@ func TestWhatIsUnusualAndLawfulPassesWithoutAFinding(t *testing.T) {
 		})
 	}
 }
+
+func TestAnOfferIsHiddenHoweverItIsSpelt(t *testing.T) {
+	hide := setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Hide}}}}
+	for _, sent := range []string{
+		"250-mx\r\n250- STARTTLS\r\n250 SIZE\r\n", "250-mx\r\n250-SIZE\r\n250 \t starttls\r\n",
+		"250-mx\r\n250-STARTTLS=\r\n250 SIZE\r\n", "250-mx\n250-STARTTLS\n250 SIZE\n", "251-mx\r\n251 STARTTLS\r\n",
+	} {
+		everyCut(t, hide, func(t *testing.T, w *wire) {
+			w.s(greeting)
+			w.c(ehlo)
+			w.heard(w.client)
+			w.s(sent)
+			got := w.heard(w.client)
+			if len(got) != len(sent) || strings.Contains(strings.ToUpper(got), "STARTTLS") {
+				t.Errorf("heard %q", got)
+			}
+		})
+	}
+}

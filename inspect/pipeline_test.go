@@ -20,7 +20,7 @@ import (
 const (
 	greeting = "220 mx.example ESMTP\r\n"
 	ehlo     = "EHLO client.example\r\n"
-	offers   = "250-mx.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n"
+	offers   = "250-mx.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-STARTTLS\r\n250 8BITMIME\r\n"
 	message  = "MAIL FROM:<a@example>\r\n"
 )
 

@@ -430,7 +430,7 @@ func TestWhatIsUnusualAndLawfulPassesWithoutAFinding(t *testing.T) {
 		"EHLO twice, HELP, VRFY, ETRN":  {"S" + greeting, "C" + ehlo, "S" + offers, "C" + ehlo, "S" + offers, "CHELP\r\n", "S214-these\r\n214-STARTTLS\r\n214 end\r\n", "CVRFY a\r\n", "S252 no\r\n", "CETRN example\r\n", "S250 queued\r\n", "CEXPN x\r\n", "S502 no\r\n"},
 		"XCLIENT begins anew":           {"S" + greeting, "C" + ehlo, "S250-mx\r\n250 XCLIENT NAME\r\n", "CXCLIENT NAME=a ADDR=192.0.2.9\r\n", "S" + greeting, "C" + ehlo, "S250-mx\r\n250 XCLIENT NAME\r\n", "CXFORWARD NAME=b\r\n", "S250 ok\r\n"},
 		"AUTH with every turn":          {"S" + greeting, "C" + ehlo, "S250-mx\r\n250 AUTH LOGIN PLAIN CRAM-MD5\r\n", "CAUTH LOGIN\r\n", "S334 VXNlcm5hbWU6\r\n", "C*\r\n", "S501 cancelled\r\n", "CAUTH CRAM-MD5\r\n", "S334 PDE+\r\n", "CQUIT\r\n", "S535 no\r\n", "CAUTH PLAIN\r\n", "S334 \r\n", "CMAIL\r\n", "S535 no\r\n", "CAUTH PLAIN AGEAYg==\r\n", "S235 ok\r\n"},
-		"BDAT in a pipeline":            append([]string{"S" + greeting, "C" + ehlo, "S" + offers}, append(mail, "CBDAT 10\r\nSTARTTLS\r\nBDAT 0\r\nBDAT 7 LAST\r\nQUIT\r\n.", "S250 ok\r\n250 ok\r\n250 ok\r\n", "CQUIT\r\n", "S221 bye\r\n")...),
+		"BDAT in a pipeline":            append([]string{"S" + greeting, "C" + ehlo, "S250-mx\r\n250-PIPELINING\r\n250 chunking\r\n"}, append(mail, "CBDAT 10\r\nSTARTTLS\r\nBDAT 0\r\nBDAT 7 LAST\r\nQUIT\r\n.", "S250 ok\r\n250 ok\r\n250 ok\r\n", "CQUIT\r\n", "S221 bye\r\n")...),
 		"a pipeline with DATA":          {"S" + greeting, "C" + ehlo, "S" + offers, "C" + message + "RCPT TO:<b@example>\r\nDATA\r\n", "S250 ok\r\n550 no\r\n554 none\r\n", "CRSET\r\n", "S250 ok\r\n"},
 		"mail data with all but an end": append([]string{"S" + greeting, "C" + ehlo, "S" + offers}, append(mail, "CDATA\r\n", "S354 go\r\n", "C.\r\r\n..\r\nSTARTTLS\r\n. \r\nAUTH x\r\n\r\r\n.\r\n", "S250 ok\r\n", "C"+message+"RCPT TO:<c@example>\r\nDATA\r\n", "S250 ok\r\n250 ok\r\n354 go\r\n", "C.\r\nQUIT\r\n", "S250 ok\r\n221 bye\r\n")...),
 		"a long reply to EHLO":          {"S" + greeting, "C" + ehlo, long + "250 SIZE 1\r\n"},
@@ -472,4 +472,18 @@ func TestAnOfferIsHiddenHoweverItIsSpelt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAServerThatDoesNotKnowBDATRunsItsOctetsAsCommands(t *testing.T) {
+	everyCut(t, setup{policy: requireTLS}, func(t *testing.T, w *wire) {
+		w.s(greeting)
+		w.c(ehlo)
+		w.s("250-mx.example\r\n250 STARTTLS\r\n")
+		w.heard(w.server)
+		w.c("BDAT 1000\r\n" + message)
+		w.s("500 5.5.1 Command unrecognized\r\n")
+		if got := w.heard(w.server); strings.Contains(got, "MAIL") && strings.Contains(got, "example") {
+			t.Errorf("the server heard %q", got)
+		}
+	})
 }

@@ -115,6 +115,7 @@ type Dialogue struct {
 	inReply       bool
 	greeted       bool
 	inTransaction bool
+	chunking      bool // the latest EHLO reply offers it (RFC 3030 §2)
 }
 
 // Init makes d the start of a session, before its greeting. Heads is shared by the
@@ -259,11 +260,12 @@ func (d *Dialogue) command(ev *ClientEvent) {
 		d.mode = Waiting
 	case VerbBDAT:
 		// The octets follow whatever the reply (RFC 3030 §2); a size that is no size
-		// announces none.
+		// announces none. A server that does not offer CHUNKING does not know the verb,
+		// and runs the octets as commands: they are read as such.
 		size, last, ok := chunkSize(rest)
 		if !ok {
 			ev.Flags |= BadSize
-		} else if size > 0 {
+		} else if size > 0 && d.chunking {
 			d.chunk, d.mode = size, Chunk
 		}
 		ev.last = last
@@ -346,6 +348,10 @@ func (d *Dialogue) pair(ev *ServerEvent) {
 	ev.To = *d.waiting.front()
 	if ev.First {
 		d.code = uint16(ev.Code)
+	}
+	if ev.To.Verb == VerbEHLO && ev.Code/100 == 2 {
+		keyword, _ := Keyword(ev.Text)
+		d.chunking = !ev.First && (d.chunking || EqualFold(keyword, "CHUNKING"))
 	}
 	d.inReply = !ev.Final
 	if !ev.Final {

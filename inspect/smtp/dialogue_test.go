@@ -219,7 +219,7 @@ func TestBDATSizesAreRead(t *testing.T) {
 		{" 1 ", false, Chunk},
 	} {
 		v := newDrive()
-		v.play(0, hello)
+		v.play(0, hello, ehlo, offersChunking)
 		_, ev := v.d.Client([]byte("BDAT" + c.args + "\r\n"))
 		if ev.Verb != VerbBDAT || (ev.Flags&BadSize != 0) != c.bad || v.d.Mode() != c.mode {
 			t.Errorf("BDAT%s: %v, flags %d, mode %d", c.args, ev.Verb, ev.Flags, v.d.Mode())
@@ -230,7 +230,7 @@ func TestBDATSizesAreRead(t *testing.T) {
 func TestAChunkIsAsLongAsItSays(t *testing.T) {
 	for _, cut := range []int{0, 1, 3, 10} {
 		v := newDrive()
-		v.play(cut, hello, "CMAIL FROM:<a@b>\r\n", said250, "CBDAT 10\r\nSTARTTLS\r\nBDAT 7 LAST\r\nQUIT\r\n.RSET\r\n", said250)
+		v.play(cut, hello, ehlo, offersChunking, "CMAIL FROM:<a@b>\r\n", said250, "CBDAT 10\r\nSTARTTLS\r\nBDAT 7 LAST\r\nQUIT\r\n.RSET\r\n", said250)
 		if !v.d.InTransaction() {
 			t.Error("a BDAT that is not the last ended the transaction")
 		}
@@ -244,7 +244,7 @@ func TestAChunkIsAsLongAsItSays(t *testing.T) {
 				verbs = append(verbs, f[1]+" "+f[2])
 			}
 		}
-		want := fmt.Sprint([]string{"1 MAIL", "1 BDAT", "4 BDAT", "1 BDAT", "4 BDAT", "1 RSET"})
+		want := fmt.Sprint([]string{"1 EHLO", "1 MAIL", "1 BDAT", "4 BDAT", "1 BDAT", "4 BDAT", "1 RSET"})
 		if got := fmt.Sprint(verbs); got != want {
 			t.Errorf("cut in %d: events %s, want %s", cut, got, want)
 		}

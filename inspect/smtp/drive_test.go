@@ -93,16 +93,18 @@ func wantEvents(t testing.TB, what string, got, want []string) {
 }
 
 const (
-	hello   = "S220 mx.example\r\n"
-	said250 = "S250 ok\r\n"
+	hello          = "S220 mx.example\r\n"
+	ehlo           = "CEHLO a\r\n"
+	offersChunking = "S250-mx\r\n250-SIZE\r\n250 Chunking\r\n"
+	said250        = "S250 ok\r\n"
 )
 
 // states are ways into each mode of a Dialogue.
 var states = map[string][]string{
 	"Greeting":     {},
-	"Commands":     {hello},
+	"Commands":     {hello, ehlo, offersChunking},
 	"MailData":     {hello, "CDATA\r\n", "S354 go\r\n"},
-	"Chunk":        {hello, "CBDAT 20 LAST\r\n"},
+	"Chunk":        {hello, ehlo, offersChunking, "CBDAT 20 LAST\r\n"},
 	"AuthExchange": {hello, "CAUTH LOGIN\r\n", "S334 VXNlcm5hbWU6\r\n"},
 	"Waiting":      {hello, "CDATA\r\n"},
 	"Asked":        {hello, "CSTARTTLS\r\n"},

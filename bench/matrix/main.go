@@ -16,7 +16,6 @@ import (
 	"os/signal"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -38,9 +37,9 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("matrix", flag.ExitOnError)
-	only := flags.String("rows", "", "run only the rows whose name matches this regular expression")
-	out := flags.String("o", "docs/matrix.md", "write the tables to this file; empty: nowhere")
-	verbose := flags.Bool("v", false, "print the client's account and the findings of each cell")
+	only := flags.String("rows", "", "run only the rows whose name matches this regular expression, and no deliveries")
+	out := flags.String("o", "", "write the tables to this file (all rows: docs/matrix.md)")
+	verbose := flags.Bool("v", false, "print each client's account, and the outcome and findings of each session")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -48,19 +47,23 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	whole := *only == ""
+	if whole && *out == "" {
+		*out = "docs/matrix.md"
+	}
 	chosen := slices.DeleteFunc(rows(), func(r row) bool { return !pattern.MatchString(r.name) })
 	r := &result{at: time.Now()}
 	if r.cells, err = playAll(ctx, chosen, columns); err != nil {
 		return err
 	}
+	if whole {
+		if r.deliveries, err = deliverAll(ctx); err != nil {
+			return err
+		}
+	}
 	r.took = time.Since(r.at)
 	if *verbose {
-		for _, c := range r.cells {
-			fmt.Printf("== %s: %s after %.1f s\n%s\n", c.name(), c.word, c.took.Seconds(), c.told)
-			for _, s := range c.sessions {
-				fmt.Printf("-- %+v %s %s\n", s.truth, s.outcome, strings.Join(s.findings, ", "))
-			}
-		}
+		r.print(os.Stdout)
 	}
 	if *out != "" {
 		var text bytes.Buffer
@@ -73,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 	for _, f := range faults {
 		fmt.Println("FAULT", f)
 	}
-	fmt.Printf("%d cells, %d faults, %.0f s\n", len(r.cells), len(faults), r.took.Seconds())
+	fmt.Printf("%d cells, %d deliveries, %d faults, %.0f s\n", len(r.cells), len(r.deliveries), len(faults), r.took.Seconds())
 	if len(faults) > 0 {
 		return errors.New("not all is as it should be: see above")
 	}

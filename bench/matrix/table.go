@@ -15,6 +15,8 @@ type result struct {
 	at    time.Time
 	took  time.Duration
 	cells []*cell
+	// deliveries are those of large messages, none if they were not made.
+	deliveries []*delivery
 }
 
 // find returns the cell of a row and column in a setting, nil where there is none.
@@ -128,7 +130,7 @@ without keepword, with keepword in observe, with keepword in enforce. Made by
 
     go run ./bench/matrix        # as root, on Debian 12; writes this file
 
-on %s in %.0f s: %d cells, each one message of %d octets from a client through the
+on %s in %.0f s, with the deliveries below: %d cells, each one message of %d octets from a client through the
 gateway to a server, over IPv4 and IPv6 in turn. Every session was captured on both sides
 of the gateway.
 
@@ -137,6 +139,19 @@ of the gateway.
 	r.writeFindings(w)
 	r.writeOctets(w)
 	r.writeRemarks(w)
+	if len(r.deliveries) > 0 {
+		writeDeliveries(w, r.deliveries)
+	}
+}
+
+// print writes each client's own account, and what keepword told of its sessions.
+func (r *result) print(w io.Writer) {
+	for _, c := range r.cells {
+		fmt.Fprintf(w, "== %s: %s after %.1f s\n%s\n", c.name(), c.word, c.took.Seconds(), c.told)
+		for _, s := range c.sessions {
+			fmt.Fprintf(w, "-- %+v %s %s\n", s.truth, s.outcome, strings.Join(s.findings, ", "))
+		}
+	}
 }
 
 func (r *result) writeMail(w io.Writer) {

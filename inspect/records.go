@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+
 	"keepword/inspect/starttls"
 	"keepword/inspect/tlsrecord"
 	"keepword/inspect/verdict"
@@ -31,12 +33,31 @@ func (p *Pipeline) readRecords(s *session, d int, b []byte) {
 	case s.phase != handshaking:
 	case s.led.State() == starttls.Kept:
 		p.pass(s)
+	case ev == tlsrecord.NotTLS && d == toClient && p.skipLine(s, b[n:]):
 	case ev == tlsrecord.NotTLS:
 		// Policy lets it be: nobody knows what this is.
 		h.parsed = h.stream.Next()
 		p.stats.lost(causeNotTLS, WhenPass)
 		p.pass(s)
 	}
+}
+
+// skipLine leaves out a line in clear text that policy has let through between a 220 and
+// the ServerHello, rest's first octets: TLS may begin behind it all the same. It says
+// whether rest is there.
+func (p *Pipeline) skipLine(s *session, rest []byte) bool {
+	if s.led.Implicit() || s.led.State() >= starttls.Begun {
+		return false
+	}
+	n := bytes.IndexByte(rest, '\n') + 1
+	if n == 0 {
+		n = len(rest)
+	}
+	h := &s.half[toClient]
+	h.parsed = h.parsed.Add(n)
+	s.tls.records[toClient] = tlsrecord.Parser{}
+	s.clearText = true
+	return true
 }
 
 func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
@@ -70,6 +91,9 @@ func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 	case tlsrecord.Alert:
 		detail = parser.AlertName()
 	case tlsrecord.NotTLS:
+		if s.clearText && s.led.State() < starttls.Begun {
+			return // another line of the same
+		}
 		detail = printable(rest)
 	}
 	p.actAll(s, s.led.ServerRecord(ev, parser.Version()), toClient, 0, detail)

@@ -102,6 +102,7 @@ type session struct {
 	lost       bool // part of it went unseen
 	inLine     bool // the client was given a part of a line
 	surplus    bool // the client was sent a reply that nothing had asked for
+	clearText  bool // the client was sent a line in clear text behind the 220
 	settled    bool // STARTTLS was answered, and no command has come since
 	early      earliness
 	bypassed   bool

@@ -304,6 +304,7 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 			f.add(verdict.ResponseInjection)
 		case l.state == ClientHello:
 			f.add(verdict.PlaintextFromServerAfter220)
+			l.alerted = true // the end of the handshake is no news then
 		default:
 			f.add(verdict.PlaintextAfterTLS)
 		}

@@ -1,0 +1,65 @@
+package inspect_test
+
+import (
+	"testing"
+
+	"keepword/inspect"
+	"keepword/inspect/policy"
+	"keepword/inspect/verdict"
+)
+
+// What is let through behind the 220 is a line more; whether TLS began is read behind it.
+func TestObservingReadsOnBehindInjectedReplies(t *testing.T) {
+	ch, sh := hellos(t)
+	for _, c := range []struct {
+		name    string
+		finding string
+		play    func(w *wire)
+		outcome inspect.Outcome
+	}{
+		{"in the 220's segment", "response-injection kill", func(w *wire) {
+			w.s("220 go\r\n250 evil\r\n")
+			w.c(ch)
+			w.s(sh)
+		}, inspect.OutcomeUpgraded},
+		{"two lines of it", "response-injection kill", func(w *wire) {
+			w.s("220 go\r\n")
+			w.s("250-evil\r\n")
+			w.s("250 evil\r\n")
+			w.c(ch)
+			w.s(sh)
+		}, inspect.OutcomeUpgraded},
+		{"behind the ClientHello", "plaintext-from-server-after-220 kill", func(w *wire) {
+			w.s("220 go\r\n")
+			w.c(ch)
+			w.s("250 evil\r\n" + sh)
+		}, inspect.OutcomeUpgraded},
+		{"by a server that stays in clear text", "plaintext-from-server-after-220 kill", func(w *wire) {
+			w.s("220 go\r\n")
+			w.c(ch)
+			w.s("500 what?\r\n")
+			w.s("500 what?\r\n")
+		}, inspect.OutcomeBroken},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			everyCut(t, setup{policy: policy.Config{Mode: verdict.Observe}}, func(t *testing.T, w *wire) {
+				w.s(greeting)
+				w.c(ehlo)
+				w.s(offers)
+				w.c("STARTTLS\r\n")
+				c.play(w)
+				w.wantFindings(c.finding)
+				if c.outcome == inspect.OutcomeUpgraded {
+					const data = "\x17\x03\x03\x00\x01x"
+					w.c(data)
+					w.s(data)
+				}
+				w.close()
+				if got := w.rec.flows[0].Outcome; got != c.outcome {
+					t.Errorf("outcome %v, want %v", got, c.outcome)
+				}
+				w.wantFindings(c.finding)
+			})
+		})
+	}
+}

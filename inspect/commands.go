@@ -132,10 +132,8 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 	case smtp.VerbSTARTTLS, smtp.VerbXANONYMOUSTLS:
 		p.ask(s, ev, start, n)
 	case smtp.VerbMAIL, smtp.VerbAUTH:
-		for _, r := range s.wishes(ev.Verb) {
-			if p.judgeCommand(s, ev, start, n, r) {
-				return
-			}
+		if r, ok := s.wish(ev.Verb); ok {
+			p.judgeCommand(s, ev, start, n, r)
 		}
 	}
 }
@@ -148,42 +146,37 @@ func lineEnd(odd smtp.LineFlags) int {
 	return 2
 }
 
-// wishes are the findings that a verb in clear text is, with the refusal of each.
-func (s *session) wishes(verb smtp.Verb) (list []refuseEdit) {
+// wish is the finding that a verb in clear text is, with its refusal; false where it is
+// none.
+func (s *session) wish(verb smtp.Verb) (r refuseEdit, ok bool) {
 	switch {
 	case verb == smtp.VerbSTARTTLS || verb == smtp.VerbXANONYMOUSTLS:
 		switch {
 		case s.led.Took(starttls.StepHidden):
-			return hiddenWish
+			return hidden, true
 		case verb == smtp.VerbSTARTTLS && !s.led.Offered():
-			return notOfferedWish
+			return refuseEdit{badSequence, verdict.STARTTLSNotOffered}, true
 		}
-		return nil
 	case verb != smtp.VerbMAIL && verb != smtp.VerbAUTH:
-		return nil
 	case s.rules.StartTLS == policy.Require:
-		return requireWish
+		return refuseEdit{tlsFirst, verdict.TLSRequired}, true
 	case verb == smtp.VerbAUTH && s.led.Offered():
-		return authWish
+		return refuseEdit{authNeedsTLS, verdict.AuthInClear}, true
 	}
-	return nil
+	return r, false
 }
 
-var (
-	hiddenWish     = []refuseEdit{{notHere, verdict.STARTTLSNotOffered}}
-	notOfferedWish = []refuseEdit{{badSequence, verdict.STARTTLSNotOffered}}
-	requireWish    = []refuseEdit{{tlsFirst, verdict.TLSRequired}}
-	authWish       = []refuseEdit{{authNeedsTLS, verdict.AuthInClear}}
-)
+// hidden refuses what was not offered because its offer was taken away.
+var hidden = refuseEdit{notHere, verdict.STARTTLSNotOffered}
 
 // judgeCommand reports a finding that is a command, and refuses the command where
 // policy asks for it; it says whether there is nothing left to judge.
-func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) bool {
+func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) {
 	if s.rules.Action(r.finding) == verdict.Refuse {
 		p.refuseCommand(s, ev, start, n, r, false)
-		return true
+		return
 	}
-	return p.act(s, r.finding, toServer, 0, ev.Verb.String())
+	p.act(s, r.finding, toServer, 0, ev.Verb.String())
 }
 
 // refuseCommand keeps a complete command from the server, and has its reply made the
@@ -223,14 +216,11 @@ func (p *Pipeline) refusePartial(s *session) {
 	}
 	end := verbEnd(head, verb)
 	if s.refuse.note == noRefusal {
-		for _, r := range s.wishes(verb) {
-			if s.rules.Action(r.finding) == verdict.Refuse || r.note == notHere {
-				s.refuse = r
-			}
-		}
-		if s.refuse.note == noRefusal {
+		r, ok := s.wish(verb)
+		if !ok || s.rules.Action(r.finding) != verdict.Refuse && r.note != notHere {
 			return
 		}
+		s.refuse = r
 		if !p.rewriteCommand(s, start, n, end, false) {
 			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, verb.String())
 			p.kill(s, s.refuse.finding)
@@ -255,7 +245,7 @@ func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n i
 	found := s.led.Ask(ev)
 	if s.led.Took(starttls.StepHidden) && s.enforce {
 		// What was not offered is not let through: both ends see one truth.
-		p.refuseCommand(s, ev, start, n, hiddenWish[0], false)
+		p.refuseCommand(s, ev, start, n, hidden, false)
 		s.led.Withdraw()
 		return
 	}

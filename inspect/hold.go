@@ -118,12 +118,11 @@ func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
 	if kind == verdict.Accept {
 		var v packet.View
 		packet.Parse(w.packet, &v) // as when it came
-		defer s.noteGiven(int(w.d), v.Payload)
 		if h.stream.Restore(w.first, v.Payload) || w.tail || w.dirty {
 			v.SetChecksums()
 			kind = verdict.Replace
 		}
-		h.give(w.end)
+		s.noteGiven(int(w.d), v.Payload, h.give(w.end))
 	}
 	switch {
 	case !w.tail:

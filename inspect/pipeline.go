@@ -119,8 +119,9 @@ func New(c Config) *Pipeline {
 	return p
 }
 
-// SetPolicy changes the policy from the next batch on, also for open sessions. It is
-// safe from any goroutine.
+// SetPolicy changes the policy from the next batch on. Open sessions take up new actions,
+// but keep the mode and the lowest TLS version that they began with. It is safe from
+// any goroutine.
 func (p *Pipeline) SetPolicy(next *policy.Policy) { p.nextPolicy.Store(next) }
 
 // SetPorts changes the inspected ports from the next batch on, for new sessions. It is

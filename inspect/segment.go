@@ -229,8 +229,11 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 func (p *Pipeline) gap(s *session, d int) {
 	s.lost = true
 	p.stats.lost(causeGap, WhenPass)
-	if p.find(s, verdict.Gap, d, 0, "") == verdict.Kill && s.enforce {
-		p.kill(s, verdict.Gap)
+	action := s.rules.Action(verdict.Gap)
+	if s.rules.EditsCommands {
+		action = verdict.Kill // what is to be refused could pass unread
+	}
+	if p.actAs(s, verdict.Gap, action, d, 0, "") {
 		return
 	}
 	p.pass(s)
@@ -340,16 +343,14 @@ func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dir
 		p.keepTail(e, d)
 		h.stream.Restore(seq, v.Payload)
 		pk.Data = v.Truncate(int(limit.Sub(seq)))
-		s.noteGiven(d, v.Payload)
-		h.give(limit)
+		s.noteGiven(d, v.Payload, h.give(limit))
 		return verdict.Replace
 	}
 	// What was edited or held must leave as it is kept.
 	if h.stream.Restore(seq, v.Payload) {
 		dirty = true
 	}
-	h.give(end)
-	s.noteGiven(d, v.Payload)
+	s.noteGiven(d, v.Payload, h.give(end))
 	return p.kindOf(s, dirty)
 }
 

@@ -64,11 +64,13 @@ func (h *half) open(syn synSeen) {
 }
 
 // give notes that the octets before end are the receiver's, and with them those that
-// went ahead of them.
-func (h *half) give(end seqnum.Value) {
+// went ahead of them. It says whether they were not before.
+func (h *half) give(end seqnum.Value) (advanced bool) {
+	advanced = h.given.Less(end)
 	h.given = h.given.Max(end)
 	h.given = h.given.Max(h.beyond.Min(h.stream.Next()))
 	h.beyond = h.beyond.Max(h.given)
+	return advanced
 }
 
 // ended says that a FIN stands behind the last octet received. One that stands
@@ -100,6 +102,7 @@ type session struct {
 	isDone     bool // reported
 	alerted    bool
 	lost       bool // part of it went unseen
+	midstream  bool // its beginning did
 	inLine     bool // the client was given a part of a line
 	surplus    bool // the client was sent a reply that nothing had asked for
 	clearText  bool // the client was sent a line in clear text behind the 220
@@ -113,8 +116,8 @@ type session struct {
 }
 
 // noteGiven notes whether the client has a part of a line.
-func (s *session) noteGiven(d int, payload []byte) {
-	if d == toClient && len(payload) > 0 {
+func (s *session) noteGiven(d int, payload []byte, advanced bool) {
+	if d == toClient && advanced && len(payload) > 0 {
 		s.inLine = payload[len(payload)-1] != '\n'
 	}
 }
@@ -191,10 +194,13 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 	s.enforce = !p.passive && s.rules.Mode == verdict.Enforce
 	s.dlg.Init(&p.heads)
 	s.led.Init(s.rules.MinTLS)
-	if !opens && !p.passive {
-		s.lost = true
+	if !opens {
+		s.midstream = true
 		p.find(s, verdict.Midstream, s.direction(fromLow), 0, "")
-		p.pass(s)
+		if !p.passive {
+			s.lost = true
+			p.pass(s)
+		}
 	}
 	return e, verdict.None
 }
@@ -269,7 +275,8 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 	s.isDone = true
 	wasKilled := s.phase == killed
 	if !wasKilled && s.phase != passing && s.phase != opening {
-		for _, f := range listOf(s.led.Close()) {
+		closing := s.led.Close()
+		for _, f := range closing.List() {
 			p.find(s, f, toServer, 0, "")
 		}
 	}
@@ -293,15 +300,13 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 	}
 }
 
-func listOf(f starttls.Found) []verdict.Finding { return f.List() }
-
 func (s *session) record(reason EndReason, now int64) *FlowRecord {
 	r := &FlowRecord{
 		Flow: s.ends, Start: s.start, End: max(now, s.start),
 		ToServer: s.half[toServer].counts, ToClient: s.half[toClient].counts,
 		State: FlowEstablished, Reason: reason, Alerted: s.alerted, Bypassed: s.bypassed,
 		Steps:      s.led.Steps(),
-		Outcome:    s.led.Outcome(s.phase == killed, s.lost),
+		Outcome:    s.led.Outcome(s.phase == killed, s.lost || s.midstream && !s.led.Introduced()),
 		ReplyCode:  s.led.ReplyCode(),
 		TLSVersion: s.tlsVersion, SNI: s.sni,
 	}

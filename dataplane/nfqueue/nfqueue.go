@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	nfq "github.com/florianl/go-nfqueue/v2"
 	"github.com/mdlayher/netlink"
@@ -126,6 +127,7 @@ type Engine struct {
 	send    *inject.Sender
 	counted counters
 
+	opened  time.Time
 	packets chan dataplane.Packet // received, not yet inspected
 	failed  chan error            // why receiving has ended, at most one
 	closed  chan struct{}
@@ -151,6 +153,7 @@ func Open(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg:     cfg,
+		opened:  time.Now(),
 		packets: make(chan dataplane.Packet, batchLimit),
 		failed:  make(chan error, 1),
 		closed:  make(chan struct{}),

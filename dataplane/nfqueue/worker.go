@@ -80,10 +80,14 @@ func (e *Engine) fill(p dataplane.Packet) {
 	}
 }
 
+// clock is the time of the Unix epoch as it was when the engine was opened, and what
+// has passed since: a step of the wall clock is no step for inspection's timers.
+func (e *Engine) clock() int64 { return e.opened.UnixNano() + int64(time.Since(e.opened)) }
+
 // inspect has the batch decided and carries the decisions out.
 func (e *Engine) inspect(in dataplane.Inspector) {
 	b := &e.batch
-	b.Now = time.Now().UnixNano()
+	b.Now = e.clock()
 	for i := range b.Packets {
 		if b.Packets[i].Time == 0 {
 			b.Packets[i].Time = b.Now

@@ -31,6 +31,9 @@ const (
 	Kept
 )
 
+// tls13 is TLS 1.3's version (RFC 8446 §4.2.1).
+const tls13 = 0x0304
+
 // Found are the findings of one step, in order.
 type Found struct {
 	list [4]verdict.Finding
@@ -54,6 +57,7 @@ type Ledger struct {
 	nsteps  uint8
 	taken   uint16 // bit per Step
 	reply   uint16 // code that answered STARTTLS
+	version uint16 // that the ServerHello chose
 	minimum uint16 // lowest TLS version without a finding
 
 	offers     bool // the EHLO reply under way, or the last, offers STARTTLS
@@ -62,7 +66,7 @@ type Ledger struct {
 	authed     bool // 235 was given
 	refused    bool
 	implicit   bool // TLS from the first octet, never asked for
-	clientData bool // application data was seen
+	clientData bool // its keys were seen in use
 	serverData bool
 	sawServer  bool // any octet of the server behind its 220
 	alerted    bool
@@ -77,6 +81,9 @@ func (l *Ledger) State() State { return l.state }
 
 // Offered says whether the latest EHLO reply offered STARTTLS, as the server sent it.
 func (l *Ledger) Offered() bool { return l.offers }
+
+// Introduced says that the server has answered an EHLO, so that what it offers is known.
+func (l *Ledger) Introduced() bool { return l.ehlos > 0 }
 
 // ReplyCode returns the code that answered STARTTLS last, 0 where none did.
 func (l *Ledger) ReplyCode() int { return int(l.reply) }
@@ -284,8 +291,8 @@ func (l *Ledger) ClientRecord(ev tlsrecord.Event) (f Found) {
 		}
 	case tlsrecord.Alert:
 		l.alert(&f)
-	case tlsrecord.ApplicationData:
-		l.clientData = true
+	case tlsrecord.ApplicationData, tlsrecord.ChangeCipherSpec:
+		l.clientData = l.clientData || l.proves(ev)
 		l.kept()
 	}
 	return f
@@ -317,6 +324,7 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 			return f
 		}
 		l.Take(StepServerHello)
+		l.version = version
 		if l.state == ClientHello {
 			l.state = Begun
 		}
@@ -325,11 +333,17 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 		}
 	case tlsrecord.Alert:
 		l.alert(&f)
-	case tlsrecord.ApplicationData:
-		l.serverData = true
+	case tlsrecord.ApplicationData, tlsrecord.ChangeCipherSpec:
+		l.serverData = l.serverData || l.proves(ev)
 		l.kept()
 	}
 	return f
+}
+
+// proves says that a record shows its sender's keys in use: up to TLS 1.2 a
+// ChangeCipherSpec does (RFC 5246 §7.1), in TLS 1.3 it means nothing (RFC 8446 §5).
+func (l *Ledger) proves(ev tlsrecord.Event) bool {
+	return ev == tlsrecord.ApplicationData || l.Took(StepServerHello) && l.version < tls13
 }
 
 func (l *Ledger) kept() {
@@ -361,17 +375,15 @@ func (l *Ledger) Outcome(killed, lost bool) Outcome {
 		return OutcomeUpgraded
 	case killed:
 		return OutcomeKilled
-	case lost:
-		return OutcomeUnknown
 	case l.Took(StepCorrected):
 		return OutcomeCorrected
-	case l.state == Answered, l.state == ClientHello, l.reply == 220:
+	case !lost && l.reply == 220, !lost && l.implicit:
 		return OutcomeBroken
 	case l.Took(StepHidden):
 		return OutcomeHidden
 	case l.refused:
 		return OutcomeRefused
-	case l.state == Asked:
+	case lost, l.state == Asked:
 		return OutcomeUnknown
 	case l.Took(StepAnswered):
 		return OutcomeBroken // a false acceptance that was let through

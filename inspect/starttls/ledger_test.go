@@ -75,7 +75,7 @@ func tell(t *testing.T, l *Ledger, what string) (found []v.Finding) {
 		take(l.ClientRecord(records[rest]))
 	case "s":
 		if rest == "hello" {
-			take(l.ServerRecord(tlsrecord.ServerHello, 0x0303))
+			take(l.ServerRecord(tlsrecord.ServerHello, tls13))
 			break
 		}
 		take(l.ServerRecord(records[rest], 0))
@@ -318,5 +318,24 @@ func TestEveryOutcomeAndStepHasANameOfItsOwn(t *testing.T) {
 			t.Errorf("step %d is %q, too", s, s)
 		}
 		seen[s.String()] = true
+	}
+}
+
+func TestATLS12HandshakeThatEndsWithoutDataHasNotFailed(t *testing.T) {
+	for _, c := range []struct {
+		version uint16
+		failed  int
+	}{{0x0303, 0}, {0x0304, 1}} {
+		var l Ledger
+		l.Init(0)
+		l.state = Answered
+		l.ClientRecord(tlsrecord.ClientHello)
+		l.ServerRecord(tlsrecord.ServerHello, c.version)
+		l.ServerRecord(tlsrecord.ChangeCipherSpec, c.version)
+		l.ClientRecord(tlsrecord.ChangeCipherSpec)
+		found := l.Close()
+		if n := len(found.List()); n != c.failed {
+			t.Errorf("version %#x: %d findings at the end, want %d", c.version, n, c.failed)
+		}
 	}
 }

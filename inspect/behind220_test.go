@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"strings"
 	"testing"
 
 	"keepword/inspect"
@@ -60,6 +61,33 @@ func TestObservingReadsOnBehindInjectedReplies(t *testing.T) {
 				}
 				w.wantFindings(c.finding)
 			})
+		})
+	}
+}
+
+// A second answer to STARTTLS may come after the client's next command, in the place of
+// the answer to that. By then the server has begun TLS, and the client has not.
+func TestALateAcceptanceEndsTheConnection(t *testing.T) {
+	for _, c := range []struct{ answer, finding string }{
+		{"454 not now\r\n", "offer-refused-temporarily log"},
+		{"250 OK\r\n", "answered-for-server correct"},
+	} {
+		everyCut(t, setup{}, func(t *testing.T, w *wire) {
+			w.s(greeting)
+			w.c(ehlo)
+			w.s(offers)
+			w.c("STARTTLS\r\n")
+			w.s(c.answer)
+			w.c("RSET\r\n")
+			w.heard(w.client)
+			w.s("220 go\r\n")
+			if got := w.heard(w.client); strings.Contains(got, "220") && strings.Contains(got, "\n") {
+				t.Errorf("the client heard %q", got)
+			}
+			if !w.client.reset || !w.server.reset {
+				t.Errorf("reset: client %v, server %v", w.client.reset, w.server.reset)
+			}
+			w.wantFindings(c.finding, "surplus-reply kill")
 		})
 	}
 }

@@ -59,6 +59,13 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		if ev.Code == 220 && ev.First {
 			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, printable(ev.Text))
 		}
+	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
+		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
+		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
+		// STARTTLS, and its sender begins TLS now.
+		if ev.First {
+			p.act(s, verdict.SurplusReply, toClient, ev.Code, printable(ev.Text))
+		}
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
 	case ev.To.Verb == smtp.VerbSTARTTLS || ev.To.Verb == smtp.VerbXANONYMOUSTLS:
@@ -75,8 +82,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
-	found := s.led.Surplus(ev.Code)
-	for _, f := range found.List() {
+	for _, f := range listOf(s.led.Surplus(ev.Code)) {
 		s.surplus = true
 		action := s.rules.Action(f)
 		if !s.settled { // else it is a second answer to STARTTLS

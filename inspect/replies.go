@@ -82,7 +82,8 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
-	for _, f := range listOf(s.led.Surplus(ev.Code)) {
+	found := s.led.Surplus(ev.Code)
+	for _, f := range found.List() {
 		s.surplus = true
 		action := s.rules.Action(f)
 		if !s.settled { // else it is a second answer to STARTTLS

@@ -304,10 +304,14 @@ func (c *cell) judge(p passage, events []lab.Event) {
 	if flows != 1 {
 		c.fault("%d flow events for one session", flows)
 	}
-	if want := c.wantOutcome(s); s.outcome != want && !slices.Contains(c.row.outcomes, s.outcome) {
+	row := *c.row
+	if row.falls != nil && !row.falls(c.column.name, c.setting) {
+		row.missed, row.outcomes = nil, nil
+	}
+	if want := c.wantOutcome(s); s.outcome != want && !slices.Contains(row.outcomes, s.outcome) {
 		c.fault("the flow event says %q, and the captures %q", s.outcome, want)
 	}
-	for _, fault := range s.truth.misjudged(*c.row, ids) {
+	for _, fault := range s.truth.misjudged(row, ids) {
 		c.fault("%s", fault)
 	}
 }

@@ -51,9 +51,10 @@ type row struct {
 	// findings are due where the client asks for TLS; besides may come too. Of either,
 	// if there are any, one at least is due.
 	findings, besides, either []string
-	// missed are findings that are due and not made, outcomes are told and not true:
-	// shortfall says why.
+	// missed are findings that are due and not made, outcomes are told and not true, in
+	// the cells for which falls says yes; shortfall says why.
 	missed, outcomes []string
+	falls            func(column string, s setting) bool
 	shortfall        string
 	note             string
 	// honest says that nothing is wrong: nothing may be altered, in no setting.
@@ -101,6 +102,7 @@ type remark struct {
 	either            bool // one of besides will do in place of the kind's findings
 	besides           []string
 	missed, outcomes  []string
+	falls             func(column string, s setting) bool
 	shortfall, reason string
 }
 
@@ -113,22 +115,28 @@ func (m remark) apply(r *row) {
 	}
 	r.besides = append(r.besides, m.besides...)
 	r.besides = append(r.besides, r.either...)
-	r.missed, r.outcomes, r.shortfall, r.note = m.missed, m.outcomes, m.shortfall, m.reason
+	r.missed, r.outcomes, r.falls = m.missed, m.outcomes, m.falls
+	r.shortfall, r.note = m.shortfall, m.reason
 }
 
-const (
-	unreadBehind = "In observe keepword does not read on behind octets that are no TLS: where TLS began all the same, the flow event still says broken. In enforce the session is ended."
-	lateAnswer   = "The second answer comes 50 ms after the first. A client that has sent its next command by then takes it for the answer to that, and so does keepword: no surplus-reply. openssl s_client begins TLS whatever the answer is, and so with the server; keepword has recorded the first answer."
-)
+const goesOn = "In observe the session goes on, and how the client takes it is reported too."
 
 var remarks = map[string]remark{
 	"inconsistent-ehlo": {without: true, reason: "No client of the lab says EHLO twice in clear text."},
 	"x-anonymoustls":    {without: true, reason: "No client of the lab knows Exchange's verb."},
 	"silent-after-220":  {besides: []string{"handshake-failed"}, reason: "These clients give up before keepword does, and that is a handshake that failed."},
-	"injects-after-220": {outcomes: []string{"broken"}, shortfall: unreadBehind},
-	"injector":          {outcomes: []string{"broken"}, shortfall: unreadBehind},
-	"injects-before-server-hello": {either: true, besides: []string{"plaintext-from-server-after-220"}, outcomes: []string{"broken"}, shortfall: unreadBehind,
-		reason: "Where the ClientHello came first, the forged line reads as the server's answer to it."},
-	"answers-250-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"broken", "corrected"}, shortfall: lateAnswer},
-	"answers-454-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"refused"}, shortfall: lateAnswer},
+	"clear-after-220":   {besides: []string{"plaintext-from-client-after-220"}, reason: goesOn},
+	"injects-after-220": {besides: []string{"handshake-failed", "plaintext-after-tls"}, reason: goesOn},
+	"injector":          {besides: []string{"handshake-failed", "plaintext-after-tls"}, reason: goesOn},
+	"injects-before-server-hello": {either: true, besides: []string{"plaintext-from-server-after-220", "handshake-failed", "plaintext-after-tls"},
+		reason: "Where the ClientHello came first, the forged line reads as the server's answer to it. " + goesOn},
+	"answers-250-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"broken", "corrected"},
+		falls:     func(column string, s setting) bool { return s == observe || column == heedless },
+		shortfall: "In observe keepword does not follow a client that begins TLS on a false acceptance: where the server does so too, the flow event says broken. In enforce likewise openssl s_client, which begins TLS whatever the answer is."},
+	"answers-454-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"refused"},
+		falls:     func(column string, _ setting) bool { return column == heedless },
+		shortfall: "openssl s_client begins TLS whatever the answer is, and here so does the server; keepword does not read TLS behind a refusal, and says refused."},
 }
+
+// heedless is the client that does not read the code of the answer to STARTTLS.
+const heedless = "openssl s_client"

@@ -42,6 +42,9 @@ func (d *daemon) count(s *control.Status) {
 			losses[lossKey{l.Cause, l.Policy}] += l.Count
 		}
 	}
+	if n := d.tableLost.Load(); n > 0 {
+		losses[lossKey{"table_gone", string(config.Pass)}] = n
+	}
 	for _, k := range slices.SortedFunc(maps.Keys(findings), func(a, b findingKey) int {
 		return cmp.Or(cmp.Compare(a.finding, b.finding), cmp.Compare(a.action, b.action))
 	}) {

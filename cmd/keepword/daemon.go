@@ -34,10 +34,12 @@ type daemon struct {
 
 	workers []worker
 	table   *steer.Table // nil until it diverts
-	events  *eve.Writer
-	servers []listener // answered from when the table diverts
+	// tableLost is how often it had to be restored.
+	tableLost atomic.Uint64
+	events    *eve.Writer
+	servers   []listener // answered from when the table diverts
 
-	// changing is held by a reload, and guards stopped.
+	// changing is held by a reload and while the table is restored, and guards stopped.
 	changing sync.Mutex
 	stopped  bool
 
@@ -90,6 +92,9 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	if err := d.listen(cfg); err != nil {
 		return err
 	}
+	if err := d.alone(); err != nil {
+		return err
+	}
 	for _, w := range d.workers {
 		d.running.Go(func() {
 			if err := w.engine.Run(workers, w.pipeline); err != nil {
@@ -100,6 +105,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	if d.table, err = steer.Open(steering(cfg, len(d.workers))); err != nil {
 		return err
 	}
+	d.running.Go(func() { d.guardTable(workers) })
 	for _, s := range d.servers {
 		d.serving.Go(func() {
 			if err := s.Serve(servers); err != nil {

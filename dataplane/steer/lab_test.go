@@ -4,6 +4,7 @@ package steer
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,56 @@ func TestOpenReplacesATableThatAnotherVersionHungElsewhere(t *testing.T) {
 	open(t, h, labConfig)
 	if got := h.Run("nft", "list", "ruleset"); strings.Contains(got, "-20") || !strings.Contains(got, "hook forward priority filter + 10") {
 		t.Errorf("after replacing:\n%s", got)
+	}
+}
+
+func TestWhatSomebodyDeletedIsRestored(t *testing.T) {
+	h := netns.New(t)
+	table := open(t, h, labConfig)
+	want := h.Run("nft", "list", "ruleset")
+	for _, damage := range []string{
+		"flush ruleset",
+		"flush chain inet keepword forward",
+		"flush chain inet keepword divert",
+		"delete chain inet keepword output",
+	} {
+		h.Run("nft", damage)
+		for _, again := range []bool{true, false} {
+			var restored bool
+			h.Do(func() (err error) {
+				restored, err = table.Restore()
+				return err
+			})
+			if restored != again {
+				t.Errorf("%s: restored %t, want %t", damage, restored, again)
+			}
+		}
+		if got := h.Run("nft", "list", "ruleset"); len(got) != len(want) { // in what order chains come differs
+			t.Fatalf("after %s and a restore:\n%s\nwant\n%s", damage, got, want)
+		}
+	}
+}
+
+func TestTheQueuesOfATableThatIsThereAreFound(t *testing.T) {
+	h := netns.New(t)
+	queues := func() (q []uint16) {
+		h.Do(func() (err error) {
+			q, err = Queues(DefaultName)
+			return err
+		})
+		return q
+	}
+	if q := queues(); q != nil {
+		t.Errorf("without a table: %v", q)
+	}
+	table := open(t, h, labConfig)
+	if q := queues(); !slices.Equal(q, []uint16{2500, 2501}) {
+		t.Errorf("got %v, want 2500 and 2501", q)
+	}
+	h.Do(table.Close)
+	h.Run("nft", "add table inet keepword; add chain inet keepword theirs")
+	if q := queues(); q != nil {
+		t.Errorf("of somebody else's table: %v", q)
 	}
 }
 

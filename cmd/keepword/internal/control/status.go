@@ -68,7 +68,7 @@ type FindingCount struct {
 
 // LostSight counts one cause of lost sight under the policy that met it.
 type LostSight struct {
-	Cause  string `json:"cause"`  // a key of the configuration's when
+	Cause  string `json:"cause"`  // named in docs/architecture.md, Lost sight
 	Policy string `json:"policy"` // pass, drop or kill
 	Count  uint64 `json:"count"`
 }

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"keepword/inspect"
 	"keepword/inspect/policy"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -16,31 +16,31 @@ func TestObservingReadsOnBehindInjectedReplies(t *testing.T) {
 		name    string
 		finding string
 		play    func(w *wire)
-		outcome inspect.Outcome
+		outcome starttls.Outcome
 	}{
 		{"in the 220's segment", "response-injection kill", func(w *wire) {
 			w.s("220 go\r\n250 evil\r\n")
 			w.c(ch)
 			w.s(sh)
-		}, inspect.OutcomeUpgraded},
+		}, starttls.OutcomeUpgraded},
 		{"two lines of it", "response-injection kill", func(w *wire) {
 			w.s("220 go\r\n")
 			w.s("250-evil\r\n")
 			w.s("250 evil\r\n")
 			w.c(ch)
 			w.s(sh)
-		}, inspect.OutcomeUpgraded},
+		}, starttls.OutcomeUpgraded},
 		{"behind the ClientHello", "plaintext-from-server-after-220 kill", func(w *wire) {
 			w.s("220 go\r\n")
 			w.c(ch)
 			w.s("250 evil\r\n" + sh)
-		}, inspect.OutcomeUpgraded},
+		}, starttls.OutcomeUpgraded},
 		{"by a server that stays in clear text", "plaintext-from-server-after-220 kill", func(w *wire) {
 			w.s("220 go\r\n")
 			w.c(ch)
 			w.s("500 what?\r\n")
 			w.s("500 what?\r\n")
-		}, inspect.OutcomeBroken},
+		}, starttls.OutcomeBroken},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyCut(t, setup{policy: policy.Config{Mode: verdict.Observe}}, func(t *testing.T, w *wire) {
@@ -50,7 +50,7 @@ func TestObservingReadsOnBehindInjectedReplies(t *testing.T) {
 				w.c("STARTTLS\r\n")
 				c.play(w)
 				w.wantFindings(c.finding)
-				if c.outcome == inspect.OutcomeUpgraded {
+				if c.outcome == starttls.OutcomeUpgraded {
 					const data = "\x17\x03\x03\x00\x01x"
 					w.c(data)
 					w.s(data)

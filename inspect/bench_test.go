@@ -9,6 +9,7 @@ import (
 	"keepword/inspect"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -135,7 +136,7 @@ func BenchmarkDialogue(b *testing.B) {
 		}
 		p.Inspect(&batch)
 	}
-	if n := p.Stats().Outcomes[inspect.OutcomeUpgraded]; n == 0 {
+	if n := p.Stats().Outcomes[starttls.OutcomeUpgraded]; n == 0 {
 		b.Fatal("no session upgraded")
 	}
 }

@@ -78,8 +78,8 @@ func TestAnHonestUpgradePassesUntouched(t *testing.T) {
 		}
 		w.close()
 		w.wantFindings()
-		w.wantOutcome(inspect.OutcomeUpgraded, inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered,
-			inspect.StepClientHello, inspect.StepServerHello)
+		w.wantOutcome(starttls.OutcomeUpgraded, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered,
+			starttls.StepClientHello, starttls.StepServerHello)
 		f := w.rec.flows[0]
 		if f.SNI != "mx.example" || f.TLSVersion != tls.VersionTLS13 || f.HELO != "client.example" || f.ReplyCode != 220 || f.State != inspect.FlowClosed {
 			t.Errorf("record %+v", f)
@@ -120,7 +120,7 @@ func TestAFalseAcceptanceBecomesARefusal(t *testing.T) {
 				w.s("250 2.1.0 Ok\r\n")
 				w.wantHeard(w.client, "250 2.1.0 Ok\r\n")
 				w.wantFindings(answer.finding)
-				w.wantOutcome(inspect.OutcomeCorrected, inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered, inspect.StepCorrected)
+				w.wantOutcome(starttls.OutcomeCorrected, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepCorrected)
 			})
 		})
 	}
@@ -206,7 +206,7 @@ func TestTheOfferIsHidden(t *testing.T) {
 				w.s("250 2.1.0 Ok\r\n")
 				w.wantHeard(w.client, "250 2.1.0 Ok\r\n")
 				w.wantFindings("starttls-not-offered refuse")
-				w.wantOutcome(inspect.OutcomeHidden, inspect.StepOffered, inspect.StepHidden, inspect.StepAsked)
+				w.wantOutcome(starttls.OutcomeHidden, starttls.StepOffered, starttls.StepHidden, starttls.StepAsked)
 			})
 		})
 	}
@@ -281,7 +281,7 @@ func TestInjectionEndsTheConnection(t *testing.T) {
 				}
 				w.wantFindings(c.finding)
 				w.p.Flush(w.now)
-				if len(w.rec.flows) != 1 || w.rec.flows[0].Outcome != inspect.OutcomeKilled {
+				if len(w.rec.flows) != 1 || w.rec.flows[0].Outcome != starttls.OutcomeKilled {
 					t.Errorf("flows %+v", w.rec.flows)
 				}
 			})
@@ -307,8 +307,8 @@ func TestAnEarlyClientHelloWaitsForThe220(t *testing.T) {
 		w.wantHeard(w.server, ch)
 		w.s(sh)
 		w.wantFindings("early-client-hello hold")
-		w.wantOutcome(inspect.OutcomeUpgraded, inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered,
-			inspect.StepClientHello, inspect.StepServerHello)
+		w.wantOutcome(starttls.OutcomeUpgraded, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered,
+			starttls.StepClientHello, starttls.StepServerHello)
 	})
 }
 
@@ -355,7 +355,7 @@ func TestSilenceAfter220IsLoggedAndThenEnded(t *testing.T) {
 	if !w.client.reset || !w.server.reset {
 		t.Error("not ended on both sides")
 	}
-	w.wantOutcome(inspect.OutcomeKilled, inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered, inspect.StepClientHello)
+	w.wantOutcome(starttls.OutcomeKilled, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepClientHello)
 }
 
 func TestFindingsThatOnlyReport(t *testing.T) {
@@ -365,52 +365,52 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		finding []string
-		outcome inspect.Outcome
+		outcome starttls.Outcome
 		play    func(w *wire)
 	}{
-		{"refused for good", []string{"offer-refused log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"refused for good", []string{"offer-refused log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS\r\n")
 			w.s("554 Unable to initialize security subsystem\r\n")
 		}},
-		{"refused for now", []string{"offer-refused-temporarily log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"refused for now", []string{"offer-refused-temporarily log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS\r\n")
 			w.s("454 TLS not available due to temporary reason\r\n")
 		}},
-		{"too many", []string{"tls-rate-limited log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"too many", []string{"tls-rate-limited log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS\r\n")
 			w.s("454 4.7.0 Error: too many new TLS sessions from 192.0.2.1\r\n")
 		}},
-		{"not offered", []string{"starttls-not-offered log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"not offered", []string{"starttls-not-offered log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s("250 mx.example\r\n")
 			w.c("STARTTLS\r\n")
 			w.s("502 5.5.1 no\r\n")
 		}},
-		{"with a parameter", []string{"starttls-with-parameter log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"with a parameter", []string{"starttls-with-parameter log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS now\r\n")
 			w.s("501 5.5.4 no\r\n")
 		}},
-		{"letters behind it", []string{"starttls-malformed log"}, inspect.OutcomeRefused, func(w *wire) {
+		{"letters behind it", []string{"starttls-malformed log"}, starttls.OutcomeRefused, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLSX\r\n")
 			w.s("501 5.5.4 no\r\n")
 		}},
-		{"a bare LF", []string{"starttls-malformed log"}, inspect.OutcomeBroken, func(w *wire) {
+		{"a bare LF", []string{"starttls-malformed log"}, starttls.OutcomeBroken, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS\n")
 			w.s("220 go\r\n")
 		}},
-		{"in a transaction", []string{"starttls-in-transaction log"}, inspect.OutcomeBroken, func(w *wire) {
+		{"in a transaction", []string{"starttls-in-transaction log"}, starttls.OutcomeBroken, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c(message)
@@ -418,17 +418,17 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 			w.c("STARTTLS\r\n")
 			w.s("220 go\r\n")
 		}},
-		{"masked", []string{"offer-masked log"}, inspect.OutcomeNotOffered, func(w *wire) {
+		{"masked", []string{"offer-masked log"}, starttls.OutcomeNotOffered, func(w *wire) {
 			w.c(ask)
 			w.s("250-mx.example\r\n250-XXXXXXXA\r\n250 SIZE\r\n")
 		}},
-		{"inconsistent", []string{"offer-inconsistent log"}, inspect.OutcomeNotAsked, func(w *wire) {
+		{"inconsistent", []string{"offer-inconsistent log"}, starttls.OutcomeNotAsked, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c(ask)
 			w.s("250-mx.example\r\n250 SIZE\r\n")
 		}},
-		{"after authentication", []string{"auth-in-clear log", "auth-before-tls log"}, inspect.OutcomeBroken, func(w *wire) {
+		{"after authentication", []string{"auth-in-clear log", "auth-before-tls log"}, starttls.OutcomeBroken, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("AUTH LOGIN\r\n")
@@ -440,7 +440,7 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 			w.c("STARTTLS\r\n")
 			w.s("220 go\r\n")
 		}},
-		{"an alert", []string{"handshake-failed log"}, inspect.OutcomeBroken, func(w *wire) {
+		{"an alert", []string{"handshake-failed log"}, starttls.OutcomeBroken, func(w *wire) {
 			w.c(ask)
 			w.s(offers)
 			w.c("STARTTLS\r\n")
@@ -448,7 +448,7 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 			w.c(ch)
 			w.s("\x15\x03\x03\x00\x02\x02\x28")
 		}},
-		{"Exchange's verb", nil, inspect.OutcomeUpgraded, func(w *wire) {
+		{"Exchange's verb", nil, starttls.OutcomeUpgraded, func(w *wire) {
 			w.c(ask)
 			w.s("250-mx.example\r\n250 X-ANONYMOUSTLS\r\n")
 			w.c("X-ANONYMOUSTLS\r\n")
@@ -458,13 +458,13 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 			w.c("\x17\x03\x03\x00\x03abc")
 			w.s("\x17\x03\x03\x00\x03abc")
 		}},
-		{"a surplus reply", []string{"surplus-reply log"}, inspect.OutcomeNotOffered, func(w *wire) { w.s("250 what\r\n") }},
+		{"a surplus reply", []string{"surplus-reply log"}, starttls.OutcomeNotOffered, func(w *wire) { w.s("250 what\r\n") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyCut(t, setup{}, func(t *testing.T, w *wire) {
 				w.s(greeting)
 				c.play(w)
-				if c.outcome == inspect.OutcomeBroken && len(c.finding) > 0 && c.finding[len(c.finding)-1] != "handshake-failed log" {
+				if c.outcome == starttls.OutcomeBroken && len(c.finding) > 0 && c.finding[len(c.finding)-1] != "handshake-failed log" {
 					c.finding = append(c.finding[:len(c.finding):len(c.finding)], "handshake-failed log")
 				}
 				w.close()
@@ -543,6 +543,6 @@ func TestImplicitTLSPassesWithoutAFinding(t *testing.T) {
 		w.s(sh)
 		w.wantHeard(w.client, sh)
 		w.wantFindings()
-		w.wantOutcome(starttls.OutcomeUpgraded, inspect.StepClientHello, inspect.StepServerHello)
+		w.wantOutcome(starttls.OutcomeUpgraded, starttls.StepClientHello, starttls.StepServerHello)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"keepword/inspect"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -21,16 +22,16 @@ type turn struct {
 }
 
 // lawful draws a session as RFC 5321 has it, and how it ends.
-func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome inspect.Outcome) {
+func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome starttls.Outcome) {
 	c := func(s string) { turns = append(turns, turn{true, s}) }
 	s := func(s string) { turns = append(turns, turn{false, s}) }
 	body := rapid.StringOfN(rapid.SampledFrom([]rune("\r\n.aS ")), 0, 60, -1).Draw(t, "body")
 	s(rapid.SampledFrom([]string{greeting, "220-mx.example\r\n220 ready\r\n"}).Draw(t, "greeting"))
 	c(ehlo)
 	offer := rapid.Bool().Draw(t, "offer")
-	outcome = inspect.OutcomeNotOffered
+	outcome = starttls.OutcomeNotOffered
 	if offer {
-		outcome = inspect.OutcomeNotAsked
+		outcome = starttls.OutcomeNotAsked
 		s(offers)
 	} else {
 		s("250-mx.example\r\n250 CHUNKING\r\n")
@@ -69,7 +70,7 @@ func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome inspect.Outcome) {
 		s("454 not now\r\n")
 		c("QUIT\r\n")
 		s("221 bye\r\n")
-		return turns, inspect.OutcomeRefused
+		return turns, starttls.OutcomeRefused
 	}
 	s(rapid.SampledFrom([]string{"220 go\r\n", "220-get\r\n220 ready\r\n"}).Draw(t, "answer"))
 	c(ch)
@@ -77,7 +78,7 @@ func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome inspect.Outcome) {
 	c("\x17\x03\x03\x00\x03abc")
 	s("\x17\x03\x03\x00\x03abc\x17\x03\x03\x00\x01x")
 	c("\x17\x03\x03\x00\x05abcde")
-	return turns, inspect.OutcomeUpgraded
+	return turns, starttls.OutcomeUpgraded
 }
 
 func TestALawfulDialogueCompletesUnalteredOverAnyNetwork(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"keepword/inspect"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -147,7 +148,7 @@ func TestObservingLetsFastOpenPass(t *testing.T) {
 	w.c("STARTTLS\r\n")
 	w.wantHeard(w.server, "STARTTLS\r\n")
 	w.p.Flush(w.now)
-	if f := w.rec.flows[0]; !slices.Contains(f.Steps, inspect.StepOffered) {
+	if f := w.rec.flows[0]; !slices.Contains(f.Steps, starttls.StepOffered) {
 		t.Errorf("steps %v", f.Steps)
 	}
 }

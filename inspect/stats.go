@@ -69,7 +69,7 @@ type FindingCount struct {
 type Stats struct {
 	Packets  map[verdict.Kind]uint64
 	Findings []FindingCount // those that are not zero
-	Outcomes map[Outcome]uint64
+	Outcomes map[starttls.Outcome]uint64
 	Lost     []LostSight // those that are not zero
 	// Opening, Open and Ended are the flows in the table.
 	Opening, Open, Ended int64
@@ -81,7 +81,7 @@ type Stats struct {
 func (p *Pipeline) Stats() Stats {
 	c := &p.stats
 	s := Stats{
-		Packets: map[verdict.Kind]uint64{}, Outcomes: map[Outcome]uint64{},
+		Packets: map[verdict.Kind]uint64{}, Outcomes: map[starttls.Outcome]uint64{},
 		Opening: c.flows[flow.Embryonic].Load(), Open: c.flows[flow.Open].Load(), Ended: c.flows[flow.Ended].Load(),
 		Injected: c.injected.Load(), Memory: c.memory.Load(), MemoryLimit: c.memoryLimit.Load(),
 	}
@@ -89,7 +89,7 @@ func (p *Pipeline) Stats() Stats {
 		s.Packets[verdict.Kind(k)] = c.packets[k].Load()
 	}
 	for o := range c.outcomes {
-		s.Outcomes[Outcome(o)] = c.outcomes[o].Load()
+		s.Outcomes[starttls.Outcome(o)] = c.outcomes[o].Load()
 	}
 	for f := range c.findings {
 		for a := range c.findings[f] {

@@ -9,6 +9,7 @@ import (
 	"keepword/inspect"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -267,7 +268,7 @@ func (w *wire) wantFindings(want ...string) {
 	}
 }
 
-func (w *wire) wantOutcome(want inspect.Outcome, steps ...inspect.Step) {
+func (w *wire) wantOutcome(want starttls.Outcome, steps ...starttls.Step) {
 	w.t.Helper()
 	w.p.Flush(w.now)
 	if len(w.rec.flows) != 1 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -233,7 +234,7 @@ func (e *encoder) flowEnd(r *inspect.FlowRecord) ([]byte, error) {
 		// The record does not count what passed unread, so the object stays empty.
 		ev.Flow.Bypassed = &struct{}{}
 		ev.Flow.Bypass = "local"
-		if slices.Contains(r.Steps, inspect.StepOffloaded) {
+		if slices.Contains(r.Steps, starttls.StepOffloaded) {
 			ev.Flow.Bypass = "capture" // the kernel took it before the capture point
 		}
 	}
@@ -260,8 +261,8 @@ func endReason(r inspect.EndReason) inspect.EndReason {
 func describeProtocols(ev *event, r *inspect.FlowRecord) {
 	ev.AppProto = "smtp"
 	// TLS from the first octet never was SMTP that could be seen.
-	wasSMTP := r.HELO != "" || slices.Contains(r.Steps, inspect.StepAsked)
-	if r.Outcome == inspect.OutcomeUpgraded || slices.Contains(r.Steps, inspect.StepServerHello) {
+	wasSMTP := r.HELO != "" || slices.Contains(r.Steps, starttls.StepAsked)
+	if r.Outcome == starttls.OutcomeUpgraded || slices.Contains(r.Steps, starttls.StepServerHello) {
 		ev.AppProto = "tls"
 		if wasSMTP {
 			ev.AppProtoOrig = "smtp"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -35,8 +36,8 @@ func aFlow() *inspect.FlowRecord {
 		Flow: endpoints, Start: at - int64(2500*time.Millisecond), End: at,
 		ToServer: inspect.Counts{Packets: 7, Bytes: 900}, ToClient: inspect.Counts{Packets: 6, Bytes: 1200},
 		State: inspect.FlowClosed, Reason: inspect.EndClosed, Alerted: true,
-		Steps:   []inspect.Step{inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered, inspect.StepClientHello, inspect.StepServerHello},
-		Outcome: inspect.OutcomeUpgraded, ReplyCode: 220,
+		Steps:   []starttls.Step{starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepClientHello, starttls.StepServerHello},
+		Outcome: starttls.OutcomeUpgraded, ReplyCode: 220,
 		HELO: "client.example", MailFrom: "<a@example.org>", RcptTo: []string{"<b@example.net>"},
 		TLSVersion: 0x0304, SNI: "mx.example.net",
 	}
@@ -162,7 +163,7 @@ func TestTheEnvelopeCanBeSwitchedOff(t *testing.T) {
 }
 
 func TestWhatWasNotSeenIsLeftOut(t *testing.T) {
-	f := &inspect.FlowRecord{Flow: endpoints, Start: at, End: at, State: inspect.FlowNew, Reason: inspect.EndShutdown, Outcome: inspect.OutcomeNotOffered}
+	f := &inspect.FlowRecord{Flow: endpoints, Start: at, End: at, State: inspect.FlowNew, Reason: inspect.EndShutdown, Outcome: starttls.OutcomeNotOffered}
 	f.Flow.Iface = 0
 	line := flowLine(t, utc, f)
 	for _, key := range []string{"in_iface", "smtp\":{", "tls\":{", "flowbits", "starttls.reply", "bypass", "app_proto_orig"} {
@@ -181,7 +182,7 @@ func TestABypassedFlowSaysWhoTookIt(t *testing.T) {
 	if line := flowLine(t, utc, f); !strings.Contains(line, `"bypass":"local","bypassed":{}`) {
 		t.Errorf("%s", line)
 	}
-	f.Steps = append(f.Steps, inspect.StepOffloaded)
+	f.Steps = append(f.Steps, starttls.StepOffloaded)
 	if line := flowLine(t, utc, f); !strings.Contains(line, `"bypass":"capture","bypassed":{}`) {
 		t.Errorf("%s", line)
 	}
@@ -190,7 +191,7 @@ func TestABypassedFlowSaysWhoTookIt(t *testing.T) {
 func TestTLSFromTheFirstOctetWasNeverSMTP(t *testing.T) {
 	f := aFlow()
 	f.HELO, f.MailFrom, f.RcptTo = "", "", nil
-	f.Steps = []inspect.Step{inspect.StepClientHello, inspect.StepServerHello}
+	f.Steps = []starttls.Step{starttls.StepClientHello, starttls.StepServerHello}
 	line := flowLine(t, utc, f)
 	if !strings.Contains(line, `"app_proto":"tls"`) || strings.Contains(line, "app_proto_orig") || strings.Contains(line, "from_proto") {
 		t.Errorf("%s", line)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -49,7 +50,7 @@ func TestEveryEventIsValidAgainstSuricatasSchema(t *testing.T) {
 				check(findingLine(t, opt, r))
 			}
 		}
-		for o := inspect.OutcomeUnknown; o <= inspect.OutcomeKilled; o++ {
+		for o := starttls.OutcomeUnknown; o <= starttls.OutcomeKilled; o++ {
 			full := aFlow()
 			full.Outcome, full.Bypassed = o, true
 			check(flowLine(t, opt, full))

@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"keepword/inspect"
+	"keepword/inspect/starttls"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -270,7 +270,7 @@ func TestTheRecordIsCopiedBecauseItIsLent(t *testing.T) {
 	r := aFlow()
 	w.FlowEnd(r)
 	r.RcptTo[0] = "<overwritten@example.net>"
-	r.Steps[0] = inspect.StepHidden
+	r.Steps[0] = starttls.StepHidden
 	close(dst.gate)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

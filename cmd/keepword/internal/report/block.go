@@ -10,6 +10,7 @@ import (
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/report/page"
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -63,9 +64,9 @@ func (r *Report) session(f *inspect.FlowRecord) {
 	}
 	colour := yellow
 	switch f.Outcome {
-	case inspect.OutcomeUpgraded:
+	case starttls.OutcomeUpgraded:
 		colour = green
-	case inspect.OutcomeBroken, inspect.OutcomeKilled:
+	case starttls.OutcomeBroken, starttls.OutcomeKilled:
 		colour = red
 	}
 	// The longest outcome and its words fit one line.
@@ -91,9 +92,9 @@ func (r *Report) envelope(f *inspect.FlowRecord) {
 
 func offered(f *inspect.FlowRecord) string {
 	switch {
-	case slices.Contains(f.Steps, inspect.StepHidden):
+	case slices.Contains(f.Steps, starttls.StepHidden):
 		return "yes, and the client did not see it"
-	case slices.Contains(f.Steps, inspect.StepOffered):
+	case slices.Contains(f.Steps, starttls.StepOffered):
 		return "yes"
 	}
 	return absent(f)
@@ -101,14 +102,14 @@ func offered(f *inspect.FlowRecord) string {
 
 // absent is the word for a step that did not happen, or that may have happened unseen.
 func absent(f *inspect.FlowRecord) string {
-	if f.Outcome == inspect.OutcomeUnknown {
+	if f.Outcome == starttls.OutcomeUnknown {
 		return "not seen"
 	}
 	return "no"
 }
 
 func asked(f *inspect.FlowRecord) string {
-	if slices.Contains(f.Steps, inspect.StepAsked) {
+	if slices.Contains(f.Steps, starttls.StepAsked) {
 		return "yes"
 	}
 	return absent(f)
@@ -116,19 +117,19 @@ func asked(f *inspect.FlowRecord) string {
 
 func answered(f *inspect.FlowRecord) string {
 	switch {
-	case f.ReplyCode == 0 && slices.Contains(f.Steps, inspect.StepAnswered):
+	case f.ReplyCode == 0 && slices.Contains(f.Steps, starttls.StepAnswered):
 		return "yes, with no reply code"
 	case f.ReplyCode == 0:
 		return absent(f)
-	case slices.Contains(f.Steps, inspect.StepCorrected):
+	case slices.Contains(f.Steps, starttls.StepCorrected):
 		return fmt.Sprintf("%03d, corrected to a refusal", f.ReplyCode)
 	}
 	return fmt.Sprintf("%03d", f.ReplyCode)
 }
 
 func begun(f *inspect.FlowRecord) string {
-	client := slices.Contains(f.Steps, inspect.StepClientHello)
-	server := slices.Contains(f.Steps, inspect.StepServerHello)
+	client := slices.Contains(f.Steps, starttls.StepClientHello)
+	server := slices.Contains(f.Steps, starttls.StepServerHello)
 	var s string
 	switch {
 	case client && server:

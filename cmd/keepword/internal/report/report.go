@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -149,16 +150,16 @@ func (r *Report) flush() {
 }
 
 // outcomes says what each outcome means.
-var outcomes = map[inspect.Outcome]string{
-	inspect.OutcomeUnknown:    "sight was lost, or the session ended too early to tell",
-	inspect.OutcomeUpgraded:   "the session went on inside TLS",
-	inspect.OutcomeRefused:    "the client asked and the server said no",
-	inspect.OutcomeNotOffered: "no EHLO reply offered STARTTLS",
-	inspect.OutcomeNotAsked:   "the server offered and the client did not ask",
-	inspect.OutcomeHidden:     "keepword took the offer away",
-	inspect.OutcomeCorrected:  "keepword turned a false acceptance into a refusal",
-	inspect.OutcomeBroken:     "STARTTLS was accepted and no handshake followed",
-	inspect.OutcomeKilled:     "keepword ended the connection",
+var outcomes = map[starttls.Outcome]string{
+	starttls.OutcomeUnknown:    "sight was lost, or the session ended too early to tell",
+	starttls.OutcomeUpgraded:   "the session went on inside TLS",
+	starttls.OutcomeRefused:    "the client asked and the server said no",
+	starttls.OutcomeNotOffered: "no EHLO reply offered STARTTLS",
+	starttls.OutcomeNotAsked:   "the server offered and the client did not ask",
+	starttls.OutcomeHidden:     "keepword took the offer away",
+	starttls.OutcomeCorrected:  "keepword turned a false acceptance into a refusal",
+	starttls.OutcomeBroken:     "STARTTLS was accepted and no handshake followed",
+	starttls.OutcomeKilled:     "keepword ended the connection",
 }
 
 // consequences says what each action did; %s is "was" in mode enforce, and "would be"

@@ -14,6 +14,7 @@ import (
 
 	"keepword/cmd/keepword/internal/report/page"
 	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
@@ -31,8 +32,8 @@ func play(r *Report, mode verdict.Mode) {
 	upgraded := endpoints(1, "192.0.2.1:40000", "198.51.100.2:25")
 	r.FlowEnd(&inspect.FlowRecord{
 		Flow: upgraded, Start: start, End: start + int64(2500*time.Millisecond), State: inspect.FlowClosed, Reason: inspect.EndClosed,
-		Steps:   []inspect.Step{inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered, inspect.StepClientHello, inspect.StepServerHello},
-		Outcome: inspect.OutcomeUpgraded, ReplyCode: 220, HELO: "client.example", TLSVersion: 0x0304, SNI: "mx.example.net", Bypassed: true,
+		Steps:   []starttls.Step{starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepClientHello, starttls.StepServerHello},
+		Outcome: starttls.OutcomeUpgraded, ReplyCode: 220, HELO: "client.example", TLSVersion: 0x0304, SNI: "mx.example.net", Bypassed: true,
 	})
 
 	pix := endpoints(2, "[2001:db8:1111:2222:3333:4444:5555:6666]:40001", "[2001:db8:7777:8888:9999:aaaa:bbbb:cccc]:25")
@@ -40,9 +41,9 @@ func play(r *Report, mode verdict.Mode) {
 		Flow: pix, Time: start + int64(120*time.Millisecond), Finding: verdict.AnsweredForServer, Action: verdict.Correct,
 		Mode: mode, Code: 250, Detail: "250 OK \x1b[2J", Reason: "STARTTLS was answered with 250, and only 220 begins TLS",
 	})
-	outcome, steps := inspect.OutcomeBroken, []inspect.Step{inspect.StepOffered, inspect.StepAsked, inspect.StepAnswered}
+	outcome, steps := starttls.OutcomeBroken, []starttls.Step{starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered}
 	if mode == verdict.Enforce {
-		outcome, steps = inspect.OutcomeCorrected, append(steps, inspect.StepCorrected)
+		outcome, steps = starttls.OutcomeCorrected, append(steps, starttls.StepCorrected)
 	}
 	r.FlowEnd(&inspect.FlowRecord{
 		Flow: pix, Start: start, End: start + int64(time.Second), Outcome: outcome, Steps: steps, ReplyCode: 250,
@@ -50,7 +51,7 @@ func play(r *Report, mode verdict.Mode) {
 		RcptTo: []string{"<1@x>", "<2@x>", "<3@x>", "<4@x>", "<5@x>", "<6@x>", "<7@x>"},
 	})
 
-	r.FlowEnd(&inspect.FlowRecord{Flow: endpoints(3, "192.0.2.1:40002", "198.51.100.2:25"), Start: start, End: start, Outcome: inspect.OutcomeUnknown})
+	r.FlowEnd(&inspect.FlowRecord{Flow: endpoints(3, "192.0.2.1:40002", "198.51.100.2:25"), Start: start, End: start, Outcome: starttls.OutcomeUnknown})
 	r.Finding(&inspect.FindingRecord{
 		Flow: endpoints(4, "192.0.2.9:1", "198.51.100.2:25"), Time: start, Finding: verdict.BadChecksum,
 		Action: verdict.Log, Mode: mode, Reason: "The TCP checksum is wrong",
@@ -106,10 +107,10 @@ func TestNoLineIsWiderThanEightyColumnsOrSteersTheTerminal(t *testing.T) {
 			r.Finding(&inspect.FindingRecord{Flow: flow, Time: start + 1<<50, Finding: f, Action: a, Mode: verdict.Observe,
 				Detail: string(every[:128]), Reason: string(every)})
 		}
-		for o := inspect.OutcomeUnknown; o <= inspect.OutcomeKilled; o++ {
+		for o := starttls.OutcomeUnknown; o <= starttls.OutcomeKilled; o++ {
 			r.FlowEnd(&inspect.FlowRecord{Flow: endpoints(uint64(f), "192.0.2.1:1", "198.51.100.2:25"), Start: start, End: start + 1<<50,
 				Outcome: o, HELO: string(every), MailFrom: wide, RcptTo: []string{string(every)}, SNI: wide, TLSVersion: 0x7f1c,
-				Steps: []inspect.Step{inspect.StepClientHello, inspect.StepServerHello}})
+				Steps: []starttls.Step{starttls.StepClientHello, starttls.StepServerHello}})
 		}
 	}
 	if err := r.Close(); err != nil {
@@ -129,7 +130,7 @@ func TestNoLineIsWiderThanEightyColumnsOrSteersTheTerminal(t *testing.T) {
 }
 
 func TestEveryOutcomeAndActionHasItsWords(t *testing.T) {
-	for o := inspect.OutcomeUnknown; o <= inspect.OutcomeKilled; o++ {
+	for o := starttls.OutcomeUnknown; o <= starttls.OutcomeKilled; o++ {
 		if outcomes[o] == "" {
 			t.Errorf("outcome %v has none", o)
 		}
@@ -149,7 +150,7 @@ func TestASessionWithCountlessFindingsShowsSomeAndCountsAll(t *testing.T) {
 	for range found {
 		r.Finding(&inspect.FindingRecord{Flow: flow, Finding: verdict.BareNewline, Action: verdict.Log})
 	}
-	r.FlowEnd(&inspect.FlowRecord{Flow: flow, Outcome: inspect.OutcomeNotOffered})
+	r.FlowEnd(&inspect.FlowRecord{Flow: flow, Outcome: starttls.OutcomeNotOffered})
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}

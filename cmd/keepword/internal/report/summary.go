@@ -8,14 +8,14 @@ import (
 	"strings"
 
 	"keepword/cmd/keepword/internal/report/page"
-	"keepword/inspect"
+	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
 
 // server is what one server's sessions came to.
 type server struct {
 	address  netip.AddrPort // not valid for the servers beyond maxServers, together
-	sessions [inspect.OutcomeKilled + 1]int
+	sessions [starttls.OutcomeKilled + 1]int
 	findings [verdict.Findings]int
 }
 
@@ -77,7 +77,7 @@ func (r *Report) summary() {
 			name = s.address.String()
 		}
 		fmt.Fprintf(&r.buf, "\n%s\n", r.paint(bold, name))
-		r.fact("sessions", orNone(list(s.sessions[:], func(i int) string { return inspect.Outcome(i).String() })))
+		r.fact("sessions", orNone(list(s.sessions[:], func(i int) string { return starttls.Outcome(i).String() })))
 		r.fact("findings", orNone(list(s.findings[:], func(i int) string { return verdict.Finding(i).String() })))
 	}
 }

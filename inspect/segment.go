@@ -48,10 +48,11 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	return kind
 }
 
-// maxMSS keeps a segment within what a netfilter queue can hand over: an attribute of
-// 65,535 octets with its header, less the longest headers. Only the loopback
-// interface allows larger ones.
-const maxMSS = 65535 - 4 - 60 - 60
+// maxMSS keeps a packet within what a netfilter queue can hand over: an attribute of
+// 65,535 octets with its header, less the longest headers. Linux puts two segments in a
+// packet however long they are (sysctl net.ipv4.tcp_min_tso_segs). Only the loopback
+// interface allows longer ones.
+const maxMSS = (65535 - 4 - 60 - 60) / 2
 
 // synSeen is what a SYN says.
 type synSeen struct {

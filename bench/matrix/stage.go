@@ -28,7 +28,6 @@ type stage struct {
 	*lab.Lab
 	setting  setting
 	cells    []*cell
-	servers  []*broken.Server
 	boxes    map[int]*broken.Middlebox // by port
 	sender   *lab.Sender
 	keepword *lab.Keepword

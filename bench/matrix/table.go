@@ -130,9 +130,10 @@ without keepword, with keepword in observe, with keepword in enforce. Made by
 
     go run ./bench/matrix        # as root, on Debian 12; writes this file
 
-on %s in %.0f s, with the deliveries below: %d cells, each one message of %d octets from a client through the
-gateway to a server, over IPv4 and IPv6 in turn. Every session was captured on both sides
-of the gateway.
+on %s in %.0f s, with the deliveries at its end: %d cells, each one message of
+%d octets from a client through the gateway to a server, over IPv4 and IPv6 in turn. Every
+session was captured on both sides of the gateway. -rows REGEXP runs some rows, -v prints
+each client's own account; a fault is an error.
 
 `, r.at.Format("2006-01-02"), r.took.Seconds(), len(r.cells), messageSize)
 	r.writeMail(w)

@@ -58,21 +58,30 @@ func (p *Pipeline) repliesDue(s *session) bool {
 
 // answerKilled is for what still comes of a killed connection: an end that missed its
 // reset, or can't be sure of it (RFC 5961 §3.2), tells what it expects, and gets a
-// reset of just that. Its segment goes on without its octets: where a gateway that
-// translates both addresses keeps our packets from their end, the other end's own
-// kernel answers with the reset.
+// reset of just that.
+//
+// A gateway that translates both addresses keeps our packets from their end, but not
+// the connection's own. So its packets go on in turns: the first as a reset of the end
+// that it is for, the next without its octets, on which that end's kernel, which knows
+// of no connection any more, answers the other with a reset.
 func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict.Kind {
-	v := &p.view
+	v, h := &p.view, &s.half[d]
 	if v.Flags.Has(packet.RST) {
 		return verdict.Accept
 	}
 	if v.Flags.Has(packet.ACK) {
+		s.half[1-d].given = seqnum.Value(v.Ack) // with the 421, if that has arrived
 		r := p.segmentOf(s, 1-d)
 		r.Flags, r.HasTimestamp = packet.RST, false
 		r.Seq = v.Ack
 		p.inject(&r)
 	}
-	pk.Data = v.Truncate(0)
+	h.resetSent = !h.resetSent && !v.Flags.Has(packet.SYN)
+	if h.resetSent {
+		pk.Data = v.MakeReset(uint32(h.given))
+	} else {
+		pk.Data = v.Truncate(0)
+	}
 	return verdict.Replace
 }
 

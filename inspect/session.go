@@ -52,8 +52,10 @@ type half struct {
 	opened   bool // the first sequence number is known
 	hasFIN   bool
 	finAcked bool
-	scaled   bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
-	scale    uint8
+	// resetSent says that the last packet of a killed connection went on as a reset.
+	resetSent bool
+	scaled    bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
+	scale     uint8
 }
 
 func (h *half) open(syn synSeen) {

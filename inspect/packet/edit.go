@@ -37,6 +37,15 @@ func (v *View) SetWindow(w uint16) {
 	binary.BigEndian.PutUint16(v.packet[v.tcp+tcpWindow:], w)
 }
 
+// MakeReset makes the packet a RST without octets at sequence number seq (RFC 9293
+// section 3.10.7.4), with its checksums right, and returns it.
+func (v *View) MakeReset(seq uint32) []byte {
+	v.Seq = seq
+	binary.BigEndian.PutUint32(v.packet[v.tcp+tcpSeq:], seq)
+	v.setFlags(RST | v.Flags&ACK)
+	return v.Truncate(0)
+}
+
 func (v *View) setFlags(f Flags) {
 	v.Flags = f
 	v.packet[v.tcp+tcpFlags] = byte(f)

@@ -266,6 +266,10 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 			p.giveUp(s, d, verdict.MemoryLimit)
 			return verdict.Accept
 		}
+		if h.stream.Next().Less(h.unseen) { // far ahead, since much went by unseen
+			p.gap(s, d)
+			return p.kindOf(s, dirty)
+		}
 		p.once(s, verdict.OutOfWindow, d)
 		return verdict.Drop
 	case reassembly.NoMemory:

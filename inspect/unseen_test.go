@@ -1,0 +1,30 @@
+package inspect_test
+
+import (
+	"strings"
+	"testing"
+
+	"keepword/inspect/packet"
+	"keepword/inspect/verdict"
+)
+
+// While somebody has deleted the nftables table, packets go by.
+func TestAConnectionGoesOnWhenMuchOfItWentByUnseen(t *testing.T) {
+	w := newWire(t, setup{})
+	upToOffer(w)
+	w.c("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")
+	w.s("250 ok\r\n250 ok\r\n354 go\r\n")
+	w.c("text\r\n")
+	const unseen = 10 << 20
+	w.client.snd += unseen
+	more := strings.Repeat("more text\r\n", 100)
+	if k := w.send(w.client, packet.ACK, []byte(more)); k != verdict.Drop {
+		t.Errorf("far ahead, and nothing tells that what is between has arrived: %v, want drop", k)
+	}
+	w.server.rcv += unseen
+	w.send(w.server, packet.ACK, nil)
+	if k := w.send(w.client, packet.ACK, []byte(more)); k != verdict.Accept {
+		t.Errorf("the server has what is between: %v, want accept", k)
+	}
+	w.wantFindings("out-of-window log", "gap log")
+}

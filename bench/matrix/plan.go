@@ -51,8 +51,9 @@ type row struct {
 	// findings are due where the client asks for TLS; besides may come too. Of either,
 	// if there are any, one at least is due.
 	findings, besides, either []string
-	// missed are findings that are due and not made, outcomes are told and not true, in
-	// the cells for which falls says yes; shortfall says why.
+	// missed are findings that are due and not made, outcomes are told beside the one
+	// that the captures show, in the cells for which falls says yes; shortfall or note
+	// says why.
 	missed, outcomes []string
 	falls            func(column string, s setting) bool
 	shortfall        string
@@ -120,17 +121,24 @@ func (m remark) apply(r *row) {
 	r.shortfall, r.note = m.shortfall, m.reason
 }
 
-const goesOn = "In observe the session goes on, and how the client takes it is reported too."
+const (
+	goesOn  = "In observe the session goes on, and how the client takes it is reported too."
+	givesUp = " A client that gives up at the forged line may do so before the ServerHello comes or after it: broken, or upgraded."
+)
+
+// observing says yes for the cells in which nothing is held up or ended.
+func observing(_ string, s setting) bool { return s == observe }
 
 var remarks = map[string]remark{
 	"inconsistent-ehlo": {without: true, reason: "No client of the lab says EHLO twice in clear text."},
 	"x-anonymoustls":    {without: true, reason: "No client of the lab knows Exchange's verb."},
 	"silent-after-220":  {besides: []string{"handshake-failed"}, reason: "These clients give up before keepword does, and that is a handshake that failed."},
 	"clear-after-220":   {besides: []string{"plaintext-from-client-after-220"}, reason: goesOn},
-	"injects-after-220": {besides: []string{"handshake-failed", "plaintext-after-tls"}, reason: goesOn},
-	"injector":          {besides: []string{"handshake-failed", "plaintext-after-tls"}, reason: goesOn},
+	"injects-after-220": {besides: []string{"handshake-failed", "plaintext-after-tls"}, outcomes: []string{"broken"}, falls: observing, reason: goesOn + givesUp},
+	"injector":          {besides: []string{"handshake-failed", "plaintext-after-tls"}, outcomes: []string{"broken"}, falls: observing, reason: goesOn + givesUp},
 	"injects-before-server-hello": {either: true, besides: []string{"plaintext-from-server-after-220", "handshake-failed", "plaintext-after-tls"},
-		reason: "Where the ClientHello came first, the forged line reads as the server's answer to it. " + goesOn},
+		outcomes: []string{"broken"}, falls: observing,
+		reason: "Where the ClientHello came first, the forged line reads as the server's answer to it. " + goesOn + givesUp},
 	"answers-250-then-220": {missed: []string{"surplus-reply"}, outcomes: []string{"broken", "corrected"},
 		falls:     func(column string, s setting) bool { return s == observe || column == heedless },
 		shortfall: "In observe keepword does not follow a client that begins TLS on a false acceptance: where the server does so too, the flow event says broken. In enforce likewise openssl s_client, which begins TLS whatever the answer is."},

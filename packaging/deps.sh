@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs with apt-get those of the named Debian packages whose command is not there.
+# Installs with apt-get those of the named Debian packages that are not there: neither
+# the command that a package is wanted for, nor, where it is a library, the package.
 #
 # Never name a mail server here: Debian's conflict with one another, and installing
 # one would remove the user's own. The lab unpacks its own copies instead.
@@ -14,9 +15,15 @@ command_of() {
 	esac
 }
 
+# there says whether package $1 need not be installed.
+there() {
+	command -v "$(command_of "$1")" >/dev/null 2>&1 ||
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
 missing=
 for package in "$@"; do
-	command -v "$(command_of "$package")" >/dev/null 2>&1 || missing="$missing $package"
+	there "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 

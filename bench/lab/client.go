@@ -98,7 +98,7 @@ func sendBySwaks(ctx context.Context, h *Host, server netip.AddrPort, m *Message
 	case Required:
 		args = append(args, "--tls")
 	}
-	return run(h.Command(ctx, "swaks", args...), append(m.stuffed(), ".\r\n"...),
+	return run(h.Command(ctx, "swaks", args...), append(m.stuffed(), '.'),
 		regexp.MustCompile(`(?m)^=== TLS started`), regexp.MustCompile(`(?m)^ ?<[-~*]+ +([45]\d\d)`))
 }
 

@@ -207,8 +207,12 @@ func (h *Host) WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return h.Do(func() error { return writeFile(path, data, mode) })
 }
 
-// writeFile puts a new file at path, whatever was there.
+// writeFile puts a new file at path, whatever was there. No program starts meanwhile: it
+// would inherit the file open for writing, and one that is written to can't be
+// executed (execve(2), ETXTBSY).
 func writeFile(path string, data []byte, mode fs.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -72,8 +72,7 @@ func rows() []row {
 	all := []row{
 		{name: "Postfix", real: "postfix", about: "Debian 12's", honest: true},
 		{name: "Exim", real: "exim", about: "Debian 12's", honest: true},
-		{name: "OpenSMTPD", real: "opensmtpd", about: "of Debian 12's backports", honest: true,
-			note: "The lab gives swaks the message with a line end too many. OpenSMTPD takes the empty line for a command sent too early, and refuses the message with 500: with keepword and without."},
+		{name: "OpenSMTPD", real: "opensmtpd", about: "of Debian 12's backports", honest: true},
 		{name: "OpenSMTPD 6.8", real: "opensmtpd-6.8", about: "Debian 12's: built against an OpenSSL that it does not know, it says 220 and fails every handshake", honest: true,
 			note: "The handshake fails behind its ServerHello, and TLS 1.3 encrypts the alert that says so (RFC 8446 section 5.1): nobody between the two can tell it from mail."},
 	}

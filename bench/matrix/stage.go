@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"keepword/bench/lab"
@@ -65,13 +64,8 @@ func newStage(ctx context.Context, s setting, rows []row, columns []column, dir 
 		return nil, err
 	}
 	if s != without {
-		// A program that another stage forks at this moment holds the file of keepword's
-		// program open for writing, until it is another program itself.
-		for st.keepword == nil {
-			st.keepword, err = l.Keepword(ctx, st.config())
-			if err != nil && (!errors.Is(err, syscall.ETXTBSY) || ctx.Err() != nil) {
-				return nil, err
-			}
+		if st.keepword, err = l.Keepword(ctx, st.config()); err != nil {
+			return nil, err
 		}
 	}
 	for i, side := range []string{lab.ClientSide, lab.ServerSide} {

@@ -179,6 +179,9 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 		p.flows.Remove(old)
 	}
 	if p.flows.Full() {
+		if !opens && !p.passive && p.flows.Len(flow.Ended)+p.flows.Len(flow.Embryonic) == 0 {
+			return nil, verdict.Accept // none that is read leaves for one that will not be
+		}
 		p.evict()
 	}
 	e = p.flows.Insert(key, p.now)

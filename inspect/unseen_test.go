@@ -1,9 +1,11 @@
 package inspect_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
+	"keepword/inspect"
 	"keepword/inspect/packet"
 	"keepword/inspect/verdict"
 )
@@ -27,4 +29,21 @@ func TestAConnectionGoesOnWhenMuchOfItWentByUnseen(t *testing.T) {
 		t.Errorf("the server has what is between: %v, want accept", k)
 	}
 	w.wantFindings("out-of-window log", "gap log")
+}
+
+func TestAFullTableLetsNoSessionGoForOneThatWillNotBeRead(t *testing.T) {
+	w := newWire(t, setup{limits: inspect.Limits{Flows: 1, Memory: 16 << 20, FlowMemory: 256 << 10}})
+	upToOffer(w)
+	known := w.client.addr
+	w.client.addr = netip.AddrPortFrom(known.Addr(), known.Port()+1)
+	if k := w.put(w.segment(w.client, 77, packet.ACK, []byte("from the middle\r\n"))); k != verdict.Accept {
+		t.Errorf("a packet of an unknown connection: %v, want accept", k)
+	}
+	w.client.addr = known
+	if len(w.rec.flows) != 0 {
+		t.Fatal("the session that was read had to leave")
+	}
+	w.c("STARTTLS\r\n")
+	w.s("250 OK\r\n")
+	w.wantFindings("answered-for-server correct")
 }

@@ -22,10 +22,12 @@ func (p *Pipeline) kill(s *session, f verdict.Finding) {
 	toC.Seq, toC.Ack = uint32(client.given), uint32(server.stream.Next())
 	if tell {
 		said := toC
-		said.Flags, said.Window = packet.ACK|packet.PSH, 1<<15-1
+		// The FIN says what is so, and keeps connection tracking from taking the packet
+		// for the start of another connection, to be translated anew.
+		said.Flags, said.Window = packet.ACK|packet.PSH|packet.FIN, 1<<15-1
 		said.Payload = []byte("421 4.7.0 " + farewell(f) + "\r\n") // RFC 5321 §3.8
 		p.inject(&said)
-		toC.Seq += uint32(len(said.Payload))
+		toC.Seq += uint32(len(said.Payload)) + 1
 	}
 	toC.Flags, toC.HasTimestamp = packet.RST|packet.ACK, false
 	p.inject(&toC)

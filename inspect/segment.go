@@ -438,10 +438,14 @@ func (p *Pipeline) full(s *session, d int) verdict.Kind {
 	return verdict.Accept
 }
 
-// giveUp lets a session through unread.
+// giveUp lets a session through unread. Enforcing would have kept its sender within
+// bounds.
 func (p *Pipeline) giveUp(s *session, d int, f verdict.Finding) {
 	s.lost = true
 	p.stats.lost(causeFlowMemory, WhenPass)
-	p.once(s, f, d)
+	if bit := uint64(1) << f; s.reported&bit == 0 {
+		s.reported |= bit
+		p.report(s, f, min(s.rules.Action(f), verdict.Log), d, 0, "")
+	}
 	p.pass(s)
 }

@@ -39,6 +39,7 @@ type end struct {
 	addr     netip.AddrPort
 	snd, rcv uint32 // SND.NXT, RCV.NXT
 	got      []byte
+	closed   bool // a FIN stood behind the last octet
 	reset    bool
 	ahead    map[uint32][]byte
 }
@@ -186,7 +187,7 @@ func (w *wire) deliver(pkt []byte) {
 		to = w.server
 	}
 	if v.Flags.Has(packet.RST) {
-		if v.Seq == to.rcv {
+		if v.Seq == to.rcv || to.closed && v.Seq == to.rcv+1 {
 			to.reset = true
 		}
 		return
@@ -210,6 +211,7 @@ func (w *wire) deliver(pkt []byte) {
 			}
 		}
 	}
+	to.closed = to.closed || v.Flags.Has(packet.FIN) && v.Seq+uint32(len(v.Payload)) == to.rcv
 }
 
 func (w *wire) send(from *end, flags packet.Flags, payload []byte) verdict.Kind {

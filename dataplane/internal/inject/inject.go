@@ -11,7 +11,8 @@
 // A packet that bears the addresses of a flow which the forward hook has seen is
 // translated as that flow is, if it is, where the kernel finds the flow by them: with
 // source NAT, with destination NAT, but not with both at once. Then neither end knows
-// the packet's addresses, and takes no notice of it.
+// the packet's addresses, and takes no notice of it: the Inspector's verdicts on the
+// flow's own packets must do without.
 //
 // Other limits: a link-local IPv6 destination can't be reached, as a packet alone does not
 // say on which link it is; and a packet can't be longer than the MTU of its route.

@@ -33,8 +33,8 @@ test: ## vet and all tests; as root those of the lab too
 	CGO_ENABLED=1 go test -race -timeout 8m ./inspect/... ./cmd/...
 	@if [ "$$(id -u)" = 0 ]; then \
 		packaging/deps.sh $$(cat bench/lab/packages.txt); \
-		echo "go test -tags lab -p 1 -timeout 8m" $(LAB_PACKAGES); \
-		go test -tags lab -p 1 -timeout 8m $(LAB_PACKAGES); \
+		echo "go test -tags lab -count 1 -p 1 -timeout 8m" $(LAB_PACKAGES); \
+		go test -tags lab -count 1 -p 1 -timeout 8m $(LAB_PACKAGES); \
 	else \
 		echo "*** THE LAB TESTS WERE NOT RUN: they make network namespaces and need root. ***" >&2; \
 		[ "$${CI:-}" != true ]; \

@@ -71,17 +71,19 @@ type Pipeline struct {
 	ids        uint64
 
 	// The batch and the packet at hand.
-	batch  *dataplane.Batch
-	now    int64
-	entry  *flow.Entry[session] // of the session at hand
-	view   packet.View
-	atHand *half    // whose stream the packet at hand is being read from, or nil
-	edited bool     // the packet at hand was made equal to a stream that is gone
-	spent  [][]byte // buffers lent until the next Inspect
-	scrap  []byte
-	found  []FindingRecord
-	timers timers
-	stats  counters
+	batch *dataplane.Batch
+	now   int64
+	// nextTick is when timers and gauges are looked at next.
+	nextTick int64
+	entry    *flow.Entry[session] // of the session at hand
+	view     packet.View
+	atHand   *half    // whose stream the packet at hand is being read from, or nil
+	edited   bool     // the packet at hand was made equal to a stream that is gone
+	spent    [][]byte // buffers lent until the next Inspect
+	scrap    []byte
+	found    []FindingRecord
+	timers   timers
+	stats    counters
 }
 
 var _ dataplane.Inspector = (*Pipeline)(nil)
@@ -142,23 +144,27 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		p.stats.packets[pk.Verdict].Add(1)
 		p.flush(pk.Verdict)
 	}
-	p.expire()
-	p.publish()
+	if p.now >= p.nextTick {
+		p.nextTick = p.now + timerStep
+		p.expire()
+		p.publish()
+	}
 }
 
 // reload takes up what SetPolicy and SetPorts left.
 func (p *Pipeline) reload() {
-	if next := p.nextPorts.Swap(nil); next != nil {
-		p.ports = next
+	if p.nextPorts.Load() != nil {
+		p.ports = p.nextPorts.Swap(nil)
 	}
-	if next := p.nextPolicy.Swap(nil); next != nil {
-		p.policy = next
-		p.flows.Each(func(e *flow.Entry[session]) {
-			if s := &e.Value; s.rules != nil {
-				s.rules = p.policy.Rules(s.ends.Server)
-			}
-		})
+	if p.nextPolicy.Load() == nil {
+		return
 	}
+	p.policy = p.nextPolicy.Swap(nil)
+	p.flows.Each(func(e *flow.Entry[session]) {
+		if s := &e.Value; s.rules != nil {
+			s.rules = p.policy.Rules(s.ends.Server)
+		}
+	})
 }
 
 // decide is the way of one packet.

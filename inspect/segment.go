@@ -352,7 +352,7 @@ func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dir
 		return verdict.Replace
 	}
 	// What was edited or held must leave as it is kept.
-	if h.stream.Restore(seq, v.Payload) {
+	if h.stream.Edited() && h.stream.Restore(seq, v.Payload) {
 		dirty = true
 	}
 	s.noteGiven(d, v.Payload, h.give(end))

@@ -1,6 +1,6 @@
 package flow
 
-import "hash/maphash"
+import "math/rand/v2"
 
 // Class sorts flows by how long they may be idle. Each class is kept in the order in
 // which its flows were last touched.
@@ -38,7 +38,7 @@ type list struct{ oldest, newest uint32 } // slot+1
 // Table is a hash table of flows under a cap. It allocates only to grow, and is not
 // safe for more than one goroutine.
 type Table[T any] struct {
-	seed   maphash.Seed
+	seed   [4]uint64
 	index  []uint32 // slot+1 at hash, linear probing
 	chunks []*[chunk]Entry[T]
 	free   uint32 // slot+1 of the first free entry, linked by next
@@ -54,7 +54,11 @@ func NewTable[T any](limit int) *Table[T] {
 	for size < 2*limit {
 		size *= 2
 	}
-	return &Table[T]{seed: maphash.MakeSeed(), index: make([]uint32, size), limit: limit}
+	t := &Table[T]{index: make([]uint32, size), limit: limit}
+	for i := range t.seed {
+		t.seed[i] = rand.Uint64()
+	}
+	return t
 }
 
 // Len returns how many flows of a class there are.
@@ -69,7 +73,7 @@ func (t *Table[T]) at(slot1 uint32) *Entry[T] {
 	return &t.chunks[(slot1-1)/chunk][(slot1-1)%chunk]
 }
 
-func (t *Table[T]) hash(k *Key) uint32 { return uint32(maphash.Comparable(t.seed, *k)) }
+func (t *Table[T]) hash(k *Key) uint32 { return uint32(k.hash(&t.seed)) }
 
 // Find returns the flow of that key, nil where there is none.
 func (t *Table[T]) Find(k *Key) *Entry[T] {

@@ -239,6 +239,10 @@ func (s *Stream) wasEdited(at seqnum.Value) bool {
 	return false
 }
 
+// Edited says that anything kept was edited: if nothing was, octets that Insert has
+// taken are equal to what is kept.
+func (s *Stream) Edited() bool { return len(s.edited) > 0 }
+
 // Restore makes b, which begins at seq, equal to what is kept, as far as it is
 // kept; it says whether b changed.
 func (s *Stream) Restore(seq seqnum.Value, b []byte) (changed bool) {

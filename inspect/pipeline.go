@@ -48,6 +48,11 @@ type Config struct {
 	// Seed is where the flows' ids begin, so that those of several workers, and of one
 	// after a restart, differ.
 	Seed uint64
+	// Tap is for proofs: it is given the octets of each direction, in order and each
+	// once, when they have been inspected. They are lent for the call. They are as the
+	// receiver gets them, but for edits of lines that had not arrived whole. nil: nobody
+	// is told.
+	Tap func(flow Endpoints, toServer bool, octets []byte)
 }
 
 // Pipeline is one worker's inspection. It implements dataplane.Inspector. But for
@@ -61,6 +66,7 @@ type Pipeline struct {
 	midstream  When
 	passive    bool
 	sink       Sink
+	tap        func(flow Endpoints, toServer bool, octets []byte)
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool
@@ -109,6 +115,7 @@ func New(c Config) *Pipeline {
 		midstream:  c.Midstream,
 		passive:    c.Passive,
 		sink:       c.Sink,
+		tap:        c.Tap,
 		ids:        c.Seed,
 		flows:      flow.NewTable[session](c.Limits.Flows),
 		memory:     reassembly.NewPool(c.Limits.Memory),

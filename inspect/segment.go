@@ -415,7 +415,11 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 	default:
 		p.readReplies(s, b)
 	}
-	return h.parsed != before
+	n := int(h.parsed.Sub(before))
+	if p.tap != nil && n > 0 {
+		p.tap(s.ends, d == toServer, b[:min(n, len(b))])
+	}
+	return n > 0
 }
 
 // full is where the memory of all flows is used up.

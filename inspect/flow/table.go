@@ -1,6 +1,6 @@
 package flow
 
-import "math/rand/v2"
+import "hash/maphash"
 
 // Class sorts flows by how long they may be idle. Each class is kept in the order in
 // which its flows were last touched.
@@ -56,7 +56,7 @@ func NewTable[T any](limit int) *Table[T] {
 	}
 	t := &Table[T]{index: make([]uint32, size), limit: limit}
 	for i := range t.seed {
-		t.seed[i] = rand.Uint64()
+		t.seed[i] = maphash.Bytes(maphash.MakeSeed(), nil) // a secret, and nothing else depends on it
 	}
 	return t
 }

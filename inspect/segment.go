@@ -147,6 +147,9 @@ func (p *Pipeline) followEnd(e *flow.Entry[session], d int, end seqnum.Value, is
 
 // conclude ends a session whose ends have said goodbye.
 func (p *Pipeline) conclude(e *flow.Entry[session]) {
+	if e.Value.enforce {
+		p.letGo(&e.Value, verdict.Drop) // a reset may die behind us: what is unread stays so
+	}
 	p.end(&e.Value, EndClosed)
 	p.flows.Touch(e, p.now, flow.Ended)
 }

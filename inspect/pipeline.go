@@ -189,6 +189,9 @@ func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
 	if !pk.ChecksumPartial && !v.ChecksumOK() {
 		return p.discard(verdict.BadChecksum)
 	}
+	if !v.Flags.Acceptable() {
+		return p.discard(verdict.BadHeader)
+	}
 	key, fromLow := flow.KeyOf(v)
 	e := p.flows.Find(&key)
 	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, fromLow) || e.Value.reopened(v, fromLow) {

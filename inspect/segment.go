@@ -48,66 +48,6 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	return kind
 }
 
-// maxMSS keeps a packet within what a netfilter queue can hand over: an attribute of
-// 65,535 octets with its header, less the longest headers. Linux puts two segments in a
-// packet however long they are (sysctl net.ipv4.tcp_min_tso_segs). Only the loopback
-// interface allows longer ones.
-const maxMSS = (65535 - 4 - 60 - 60) / 2
-
-// synSeen is what a SYN says.
-type synSeen struct {
-	first  seqnum.Value // sequence number of the first octet
-	seen   bool
-	scaled bool // it has a window scale option (RFC 7323 §2.2)
-	scale  uint8
-}
-
-func synOf(v *packet.View) synSeen {
-	syn := synSeen{first: seqnum.Value(v.Seq).Add(1), seen: true}
-	if o, ok := packet.ParseOptions(v.Options); ok && o.HasWScale {
-		syn.scaled, syn.scale = true, min(o.WScale, 14) // RFC 7323 §2.3
-	}
-	return syn
-}
-
-// synchronise takes a SYN (RFC 9293 §3.5).
-func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
-	v, h := &p.view, &s.half[d]
-	if len(v.Payload) > 0 {
-		p.once(s, verdict.DataOnSYN, d)
-		if s.enforce {
-			return verdict.Drop // the sender repeats the SYN without (RFC 7413 §4.1.3)
-		}
-	}
-	syn := synOf(v)
-	if s.phase != opening {
-		// A receiver in any later state ignores it (RFC 5961 §4.2), but a server that
-		// has forgotten the connection.
-		if d == toServer && !v.Flags.Has(packet.ACK) && syn.first != h.first {
-			s.again = syn
-		}
-		return verdict.Accept
-	}
-	if d == toClient && v.Flags.Has(packet.ACK) {
-		ack, o := seqnum.Value(v.Ack), &s.half[toServer]
-		switch {
-		case !o.opened: // its SYN was missed
-			o.open(synSeen{first: ack})
-		case ack.Less(o.first) || o.stream.Next().Less(ack):
-			return verdict.Accept // no answer to this SYN; the client resets it
-		}
-	}
-	h.stream.Release(p.memory) // of a SYN that is repeated
-	h.open(syn)
-	if len(v.Payload) > 0 { // observed: it is read with what follows
-		h.stream.Insert(syn.first, v.Payload, p.cap, p.memory)
-	}
-	if s.half[toServer].opened && s.half[toClient].opened {
-		s.phase = dialogue
-	}
-	return p.kindOf(s, s.enforce && v.LowerMSS(maxMSS))
-}
-
 // reset takes a RST. The session ends only where the receiver's does: at a sequence
 // number of exactly RCV.NXT (RFC 5961 §3.2), or as the answer to a SYN.
 func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
@@ -170,6 +110,9 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 		}
 		s.phase = dialogue
 	}
+	if s.second.seen && !p.settleSYN(s, d) && s.enforce {
+		return verdict.Drop
+	}
 	dirty := p.acknowledge(s, d)
 	if s.phase >= passing { // a gap was found
 		return p.kindOf(s, dirty)
@@ -205,6 +148,7 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 	if o.ended() && ack == o.fin.Add(1) {
 		ack = o.fin
 	}
+	o.met = o.met || ack == o.first
 	if ack.Sub(o.acked) > 0 {
 		if _, end, hole := o.stream.Hole(); hole && end.LessEq(ack) {
 			p.gap(s, 1-d)

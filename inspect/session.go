@@ -50,19 +50,21 @@ type half struct {
 	fin      seqnum.Value // sequence number of the FIN, where hasFIN
 	counts   Counts
 	opened   bool // the first sequence number is known
+	met      bool // its SYN was acknowledged
 	hasFIN   bool
 	finAcked bool
 	// resetSent says that the last packet of a killed connection went on as a reset.
 	resetSent bool
 	scaled    bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
 	scale     uint8
+	signed    bool // and a signature (RFC 2385, RFC 5925)
 }
 
 func (h *half) open(syn synSeen) {
 	first := syn.first
 	h.stream.Init(first)
 	h.first, h.parsed, h.given, h.beyond, h.acked, h.unseen, h.opened = first, first, first, first, first, first, true
-	h.scaled, h.scale = syn.scaled, syn.scale
+	h.scaled, h.scale, h.signed = syn.scaled, syn.scale, syn.signed
 }
 
 // give notes that the octets before end are the receiver's, and with them those that
@@ -94,6 +96,8 @@ type session struct {
 	held  []held
 	start int64
 	again synSeen // a later SYN of the client, which only a server that has forgotten this connection answers
+	// second is another SYN of the server, until the client tells which it took.
+	second synSeen
 
 	sni        string
 	tlsVersion uint16

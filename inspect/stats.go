@@ -18,11 +18,12 @@ const (
 	causeFlowsFull               // the table was full, the flow had to leave it
 	causeGap                     // its receiver has octets that were never seen
 	causeNotTLS                  // clear text where TLS was to be, which policy lets pass
+	causeSigned                  // both ends sign their segments
 
 	causes
 )
 
-var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap", "not_tls"}
+var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap", "not_tls", "signed"}
 
 var whenNames = [...]string{"pass", "drop", "kill"}
 

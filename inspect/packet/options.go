@@ -12,6 +12,7 @@ const (
 	optTimestamp     = 8  // RFC 7323 section 3.2
 	optMD5           = 19 // RFC 2385 section 3
 	optAO            = 29 // RFC 5925 section 2.2
+	optMultipath     = 30 // RFC 8684 section 3
 	optFastOpen      = 34 // RFC 7413 section 4.1.1
 	optExperiment    = 254
 
@@ -124,4 +125,28 @@ func (v *View) LowerMSS(limit uint16) bool {
 		}
 	}
 	return false
+}
+
+// ClearMultipath overwrites Multipath TCP's options with padding, in the packet, and
+// says whether there were any. SetChecksums is due then. Without them on a SYN both
+// ends fall back to TCP (RFC 8684 section 3.7).
+func (v *View) ClearMultipath() (cleared bool) {
+	for b := v.Options; len(b) > 1 && b[0] != optEnd; {
+		if b[0] == optNop {
+			b = b[1:]
+			continue
+		}
+		n := int(b[1])
+		if n < 2 || n > len(b) {
+			return cleared
+		}
+		if b[0] == optMultipath {
+			for i := range b[:n] {
+				b[i] = optNop
+			}
+			cleared = true
+		}
+		b = b[n:]
+	}
+	return cleared
 }

@@ -61,6 +61,16 @@ const (
 // Has says whether all bits of g are set.
 func (f Flags) Has(g Flags) bool { return f&g == g }
 
+// Acceptable says whether a receiver may act on a segment with these control bits: from
+// the SYN on, all but a RST carry ACK (RFC 9293 section 3.10.7), and a SYN opens a
+// connection and neither ends one nor resets it.
+func (f Flags) Acceptable() bool {
+	if f.Has(SYN) {
+		return f&(FIN|RST) == 0
+	}
+	return f&(ACK|RST) != 0
+}
+
 // Octets of the fixed headers, and the protocol numbers that Parse knows.
 const (
 	ipv4HeaderLen = 20

@@ -40,33 +40,32 @@ const (
 	segmentLimit = 1400
 )
 
-// play sends the schedule from a port and says whether every octet was acknowledged,
-// and every reply received.
-func (c *client) play(ctx context.Context) (complete bool, err error) {
+// play sends the schedule. It says whether every octet was acknowledged, and whether
+// every reply was received.
+func (c *client) play(ctx context.Context) (complete, answered bool, err error) {
 	c.begun = time.Now()
 	for i := range c.Syns {
 		if err := c.put(&c.Syns[i]); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
 	last := &c.Syns[len(c.Syns)-1]
 	ok, err := c.until(ctx, func() bool { return c.seen }, func() error { return c.put(last) })
 	if !ok {
-		return false, err
+		return false, false, err
 	}
 	if err := c.put(&Segment{}); err != nil {
-		return false, err
+		return false, false, err
 	}
-	complete, err = c.replied(ctx, 1) // the greeting
-	if err != nil {
-		return false, err
+	due := 1 // the greeting
+	if _, err := c.replied(ctx, due); err != nil {
+		return false, false, err
 	}
-	due := 1
 	for i := range c.Turns {
 		t := &c.Turns[i]
 		for i := range t.Segments {
 			if err := c.put(&t.Segments[i]); err != nil {
-				return false, err
+				return false, false, err
 			}
 			c.drain()
 		}
@@ -74,25 +73,23 @@ func (c *client) play(ctx context.Context) (complete bool, err error) {
 		all := seqnum.Value(c.first).Add(end)
 		ok, err := c.until(ctx, func() bool { return all.LessEq(c.acked) }, func() error { return c.repair(end) })
 		if !ok {
-			return false, err
+			return false, false, err
 		}
 		due += t.Replies
-		ok, err = c.replied(ctx, due)
-		if err != nil {
-			return false, err
+		if answered, err = c.replied(ctx, due); err != nil {
+			return false, false, err
 		}
-		complete = complete && ok
 		if c.reset {
-			return false, nil
+			return false, answered, nil
 		}
 	}
-	return complete, nil
+	return true, answered, nil
 }
 
 // put sends one segment.
 func (c *client) put(s *Segment) error {
 	c.stamp = uint32(time.Since(c.begun).Milliseconds()) + 1<<24
-	c.id++
+	c.id = c.wire.id.Add(1)
 	for _, p := range s.packets(&c.headers) {
 		if err := c.wire.send(p); err != nil {
 			return err
@@ -206,8 +203,8 @@ func (c *client) take(r *reply) error {
 		c.hear(r.octets[old:])
 		c.ack += uint32(len(r.octets) - old)
 	}
-	if len(r.octets) == 0 {
-		return nil
+	if len(r.octets) == 0 && old == 0 {
+		return nil // else it wants an answer, as the probe of a closed window does
 	}
 	return c.put(&Segment{Offset: int(c.acked.Sub(seqnum.Value(c.first)))})
 }
@@ -230,7 +227,7 @@ func (c *client) hear(octets []byte) {
 // newClient makes the client that plays s between two addresses.
 func newClient(s *Schedule, from, to netip.AddrPort, w *wire) *client {
 	c := &client{Schedule: s, wire: w, headers: headers{
-		client: from, server: to, first: s.First, window: 1<<15 - 1, stamps: s.Stamps, id: uint32(s.Seed) << 8,
+		client: from, server: to, first: s.First, window: 1<<15 - 1, stamps: s.Stamps,
 	}}
 	const mss = segmentLimit
 	c.syn = binary.BigEndian.AppendUint16([]byte{2, 4}, mss) // RFC 9293 section 3.2

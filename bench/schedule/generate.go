@@ -71,7 +71,7 @@ func Generate(seed uint64) *Schedule {
 	g := generator{Rand: rand.New(rand.NewPCG(seed, 0)), s: &Schedule{Seed: seed}}
 	s := g.s
 	s.Lawful, s.IPv6, s.Stamps = g.one(6), g.one(4), g.one(2)
-	g.newlines = g.one(8)
+	s.Ends, g.newlines = !s.Lawful && g.one(4), g.one(8)
 	s.First = g.Uint32()
 	if g.one(3) {
 		s.First = -uint32(g.IntN(3000)) // the wrap is in its midst
@@ -130,11 +130,32 @@ func (g *generator) dialogue() {
 		at += len(text)
 	}
 	line := func(format string, words ...any) []byte { return fmt.Appendf(nil, format+"\r\n", words...) }
-	say(1, line("EHLO %s.example", g.letters(1+g.IntN(30))))
-	if g.one(3) {
+	tls := g.one(10)
+	name := g.letters(1 + g.IntN(30))
+	if tls {
+		name = []byte(tlsName)
+	}
+	say(1, line("EHLO %s.example", name))
+	if tls || g.one(3) {
 		say(1, line("STARTTLS"))
 	}
+	if tls {
+		say(0, g.clientHello())
+		if g.s.Lawful || g.one(2) {
+			say(0, []byte{21, 3, 1, 0, 2, 2, 40}) // an alert: handshake_failure (RFC 8446 section 6)
+		} else {
+			say(0, line("NOOP %s", g.letters(20)))
+		}
+		return
+	}
 	for range 1 + g.IntN(2) {
+		if g.one(4) { // RFC 3030
+			chunk := g.letters(1 + g.IntN(3000))
+			say(1, line("MAIL FROM:<%s@%s.example>", g.letters(5), g.letters(3)))
+			say(1, line("RCPT TO:<%s@example.test>", g.letters(5)))
+			say(1, append(line("BDAT %d LAST", len(chunk)), chunk...))
+			continue
+		}
 		commands := [][]byte{
 			line("MAIL FROM:<%s@%s.example>", g.letters(1+g.IntN(20)), g.letters(3)),
 			line("RCPT TO:<%s@example.test>", g.letters(1+g.IntN(20))),
@@ -154,6 +175,28 @@ func (g *generator) dialogue() {
 		say(1, append(mail, ".\r\n"...))
 	}
 	say(1, line("QUIT"))
+}
+
+// tlsName is the name of clients whose STARTTLS the server accepts.
+const tlsName = "tls"
+
+// clientHello is one with a session id and a server name of chance, in one record
+// (RFC 8446 section 4.1.2).
+func (g *generator) clientHello() []byte {
+	vector := func(width int, body []byte) []byte {
+		b := make([]byte, width, width+len(body))
+		for i, n := width-1, len(body); i >= 0; i, n = i-1, n>>8 {
+			b[i] = byte(n)
+		}
+		return append(b, body...)
+	}
+	name := vector(2, append([]byte{0}, vector(2, append(g.letters(1+g.IntN(60)), ".example"...))...))
+	body := append([]byte{3, 3}, g.letters(32)...)
+	body = append(body, vector(1, g.letters(g.IntN(33)))...)
+	body = append(body, vector(2, []byte{0xc0, 0x2f, 0x00, 0x9c})...)
+	body = append(body, 1, 0)
+	body = append(body, vector(2, append([]byte{0, 0}, vector(2, name)...))...)
+	return append([]byte{22, 3, 1}, vector(2, append([]byte{1}, vector(3, body)...))...)
 }
 
 // cut makes a turn segments: in order or not, some of them twice, some in fragments.
@@ -232,7 +275,11 @@ func (g *generator) disturb(t *Turn) {
 		n = min(n, max(t.Start+len(t.Octets)-from, 1))
 	}
 	s := Segment{Offset: from, Octets: g.forge(n)}
-	kinds[g.IntN(len(kinds))](g, t, &s)
+	if g.s.Ends && g.one(5) {
+		endings[g.IntN(len(endings))](g, t, &s)
+	} else {
+		kinds[g.IntN(len(kinds))](g, t, &s)
+	}
 	if g.one(8) {
 		s.HopLimit, s.Why = expires, s.Why+", expires behind the gateway"
 	}
@@ -309,36 +356,6 @@ var kinds = []func(g *generator, t *Turn, s *Segment){
 			s.Octets = nil
 		}
 	},
-	func(_ *generator, _ *Turn, s *Segment) { s.Why, s.NoWindow = "no window", true },
-	func(g *generator, _ *Turn, s *Segment) {
-		s.Why, s.Flags, s.Octets = "RST with a wrong number", packet.RST, nil
-		s.Offset += []int{0, 1, -1, 500, 30_000, 1 << 20, -1 << 20}[g.IntN(7)]
-		g.s.Ends = true // the number may be the right one by the time
-		if g.one(2) {
-			s.Without = packet.ACK
-		}
-	},
-	func(g *generator, t *Turn, s *Segment) {
-		s.Why, s.Flags, s.Octets, s.HopLimit = "RST with the right number", packet.RST, nil, expires
-		s.Offset = t.Start
-		g.s.Ends = true
-	},
-	func(g *generator, _ *Turn, s *Segment) {
-		s.Why, s.Flags = "FIN with a wrong number", packet.FIN
-		if g.one(2) {
-			s.Octets = g.intended(s.Offset, len(s.Octets))
-		}
-		g.s.Ends = true
-	},
-	func(g *generator, _ *Turn, s *Segment) {
-		s.Why, s.Flags, s.Octets = "FIN far ahead", packet.FIN, nil
-		s.Offset += 3000 + g.IntN(40_000)
-		g.s.Ends = true
-	},
-	func(g *generator, _ *Turn, s *Segment) {
-		s.Why, s.Flags = "SYN, FIN, RST and all", packet.Flags(g.IntN(64))
-		g.s.Ends = true
-	},
 	func(g *generator, _ *Turn, s *Segment) {
 		s.Why = "fragments"
 		g.fragment(s)
@@ -354,5 +371,40 @@ var kinds = []func(g *generator, t *Turn, s *Segment){
 		s.Why = "a fragment without the others"
 		g.fragment(s)
 		s.Pieces = s.Pieces[:1]
+	},
+}
+
+// endings are kinds that may end the connection, as their numbers may be the right ones
+// by the time that they arrive, or close the client's window for good, as a later number
+// decides (RFC 9293 section 3.10.7.4, SND.WL1).
+var endings = []func(g *generator, t *Turn, s *Segment){
+	func(_ *generator, _ *Turn, s *Segment) { s.Why, s.NoWindow = "no window", true },
+	func(g *generator, _ *Turn, s *Segment) {
+		s.Why, s.Flags, s.Octets = "RST with a wrong number", packet.RST, nil
+		s.Offset += []int{0, 1, -1, 500, 30_000, 1 << 20, -1 << 20}[g.IntN(7)]
+		if g.one(2) {
+			s.Without = packet.ACK
+		}
+	},
+	func(g *generator, t *Turn, s *Segment) {
+		s.Why, s.Flags, s.Octets, s.HopLimit = "RST with the right number", packet.RST, nil, expires
+		s.Offset = t.Start
+	},
+	func(g *generator, _ *Turn, s *Segment) {
+		s.Why, s.Flags = "FIN with a wrong number", packet.FIN
+		if g.one(2) {
+			s.Octets = g.intended(s.Offset, len(s.Octets))
+		}
+	},
+	func(g *generator, _ *Turn, s *Segment) {
+		s.Why, s.Flags, s.Octets = "FIN far ahead", packet.FIN, nil
+		s.Offset += 3000 + g.IntN(40_000)
+	},
+	func(_ *generator, t *Turn, s *Segment) {
+		s.Why, s.Flags, s.Octets, s.HopLimit = "FIN with the right number", packet.FIN, nil, expires
+		s.Offset = t.Start
+	},
+	func(g *generator, _ *Turn, s *Segment) {
+		s.Why, s.Flags = "SYN, FIN, RST and all", packet.Flags(g.IntN(64))
 	},
 }

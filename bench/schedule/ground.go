@@ -16,6 +16,7 @@ import (
 	"keepword/dataplane/steer"
 	"keepword/inspect"
 	"keepword/inspect/policy"
+	"keepword/inspect/seqnum"
 	"keepword/inspect/verdict"
 )
 
@@ -47,12 +48,16 @@ func (r *inspected) flow(port uint16, id uint64) *readFlow {
 
 // tap takes octets that were inspected.
 func (r *inspected) tap(flow inspect.Endpoints, toServer bool, octets []byte) {
-	if !toServer {
-		return
+	if toServer {
+		r.octets(flow.Client.Port(), flow.ID, octets)
 	}
+}
+
+// octets takes octets of a client that were inspected in this order.
+func (r *inspected) octets(port uint16, id uint64, octets []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := r.flow(flow.Client.Port(), flow.ID)
+	f := r.flow(port, id)
 	f.octets = append(f.octets, octets...)
 }
 
@@ -183,8 +188,10 @@ func (g *ground) close() (err error) {
 // Outcome is what became of a schedule.
 type Outcome struct {
 	*Schedule
-	// Complete: the server has acknowledged every octet, and answered.
-	Complete bool
+	// Complete: the server has acknowledged every octet. Answered: and sent every reply.
+	Complete, Answered bool
+	// Acked octets of the client were acknowledged, and Replies received.
+	Acked, Replies int
 	// Reset: the connection was ended.
 	Reset bool
 	// Violation says in what the property fails; empty: it holds.
@@ -199,10 +206,10 @@ func (g *ground) play(ctx context.Context, s *Schedule) (o Outcome, err error) {
 	c := newClient(s, from, netip.AddrPortFrom(g.lab.Server.Addr(s.IPv6), smtpPort), g.wire)
 	c.replies = g.wire.take(port)
 	defer g.wire.give(port)
-	if o.Complete, err = c.play(ctx); err != nil {
+	if o.Complete, o.Answered, err = c.play(ctx); err != nil {
 		return o, err
 	}
-	o.Reset = c.reset
+	o.Reset, o.Acked, o.Replies = c.reset, int(c.acked.Sub(seqnum.Value(c.first))), c.finals
 	read := g.server.finish(from)
 	o.judge(read, g.read.finish(from))
 	return o, nil
@@ -211,7 +218,7 @@ func (g *ground) play(ctx context.Context, s *Schedule) (o Outcome, err error) {
 // judge compares what the server's application has read with what was inspected.
 func (o *Outcome) judge(read [][]byte, flows []*readFlow) {
 	var b strings.Builder
-	next := 0
+	text, next := o.Text(), 0
 	for i, got := range read {
 		for next < len(flows) && !bytes.HasPrefix(flows[next].octets, got) {
 			next++
@@ -221,15 +228,14 @@ func (o *Outcome) judge(read [][]byte, flows []*readFlow) {
 		case next == len(flows):
 			fmt.Fprintf(&b, "connection %d of the server read what was not inspected:\n  %q\n", i, got)
 			next = 0
-		case o.Complete && !o.Ends && len(got) != len(flows[next].octets):
-			fmt.Fprintf(&b, "the server read %d octets and acknowledged all, but %d were inspected\n", len(got), len(flows[next].octets))
+		case o.Complete && !o.Ends && len(got) < len(text):
+			fmt.Fprintf(&b, "all of %d octets were acknowledged, but the server read only %d\n", len(text), len(got))
 		}
 	}
-	text := o.Text()
 	switch {
 	case !o.Lawful:
-	case !o.Complete:
-		fmt.Fprintf(&b, "a lawful sender did not complete (reset: %v)\n", o.Reset)
+	case !o.Complete || !o.Answered:
+		fmt.Fprintf(&b, "a lawful sender did not complete (reset: %v): it came to octet %d and %d replies\n", o.Reset, o.Acked, o.Replies)
 	case len(read) != 1 || !bytes.Equal(read[0], text):
 		fmt.Fprintf(&b, "the server did not read what a lawful sender said:\n  %q\n", read)
 	}

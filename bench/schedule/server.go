@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -105,42 +106,80 @@ func (c *served) serve() {
 
 // dialogue answers SMTP (RFC 5321) as a server that takes every mail.
 type dialogue struct {
-	line   []byte
-	inData bool
+	unread []byte
+	mode   mode
+	tls    bool // STARTTLS will be accepted
+	chunk  int  // octets to come, in mode chunk
 }
+
+// mode is how the client's octets are read.
+type mode uint8
+
+const (
+	commands mode = iota
+	mailData      // after 354, before the end of mail data
+	chunk         // after BDAT (RFC 3030)
+	opaque        // after 220 to STARTTLS: it never answers
+)
 
 // take reads octets of the client and returns the replies that are due.
 func (d *dialogue) take(octets []byte) (replies []byte) {
-	d.line = append(d.line, octets...)
+	d.unread = append(d.unread, octets...)
 	for {
-		line, rest, ok := bytes.Cut(d.line, []byte("\r\n"))
-		if !ok {
+		switch d.mode {
+		case opaque:
 			return replies
+		case chunk:
+			if len(d.unread) < d.chunk {
+				return replies
+			}
+			d.unread, d.mode = d.unread[d.chunk:], commands
+			replies = append(replies, "250 2.0.0 Ok\r\n"...)
+		default:
+			line, rest, ok := bytes.Cut(d.unread, []byte("\r\n"))
+			if !ok {
+				return replies
+			}
+			d.unread = rest
+			replies = append(replies, d.answer(string(line))...)
 		}
-		replies = append(replies, d.answer(string(line))...)
-		d.line = rest
 	}
 }
 
 // answer returns the reply to one line.
 func (d *dialogue) answer(line string) string {
-	if d.inData {
+	if d.mode == mailData {
 		if line != "." {
 			return ""
 		}
-		d.inData = false
+		d.mode = commands
 		return "250 2.0.0 Ok\r\n"
 	}
-	verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
-	switch verb {
+	words := strings.Fields(strings.ToUpper(line))
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	switch words[0] {
 	case "EHLO":
-		return "250-server.example.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n"
+		d.tls = strings.HasPrefix(line, "EHLO "+tlsName+".")
+		return "250-server.example.test\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 STARTTLS\r\n"
 	case "STARTTLS":
+		if d.tls {
+			d.mode = opaque
+			return "220 2.0.0 Ready to start TLS\r\n"
+		}
 		return "454 4.7.0 TLS not available\r\n"
 	case "DATA":
-		d.inData = true
+		d.mode = mailData
 		return "354 Go ahead\r\n"
-	case "MAIL", "RCPT", "QUIT":
+	case "BDAT":
+		if len(words) > 1 {
+			if n, err := strconv.Atoi(words[1]); err == nil && n >= 0 {
+				d.mode, d.chunk = chunk, n
+				return ""
+			}
+		}
+	case "MAIL", "RCPT", "QUIT", "NOOP":
 		return "250 2.0.0 Ok\r\n"
 	}
 	return "500 5.5.1 Command unrecognized\r\n"

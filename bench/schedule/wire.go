@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,10 @@ const smtpPort = 25
 type wire struct {
 	send4, send6, receive int
 	reading               sync.WaitGroup
+
+	// id is that of the last packet that was sent in fragments: one address sends them
+	// all, and so none may be used twice within a fragment's time.
+	id atomic.Uint32
 
 	mu    sync.Mutex
 	ports map[uint16]chan reply

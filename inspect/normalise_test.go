@@ -128,6 +128,40 @@ func TestAWrongTCPChecksumIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
+func TestATCPHeaderOfAnImpossibleLengthIsDropped(t *testing.T) {
+	for _, words := range []byte{0, 4, 15} {
+		w := newWire(t, setup{})
+		upToOffer(w)
+		pkt := w.segment(w.client, w.client.snd, packet.ACK, []byte("NOOP\r\n"))
+		pkt[20+12] = words << 4
+		if k := w.put(pkt); k != verdict.Drop {
+			t.Errorf("%d words: %v, want drop", words, k)
+		}
+	}
+}
+
+// A client that has thought better of it: the answer tells which SYN its server took.
+func TestOfTwoSYNsOfAClientTheLaterIsFollowedAndTheOtherOpensNothing(t *testing.T) {
+	for _, tookFirst := range []bool{true, false} {
+		w := newWire(t, setup{})
+		w.again(41000)
+		first := w.client.snd
+		w.send(w.client, packet.SYN, nil)
+		w.put(w.segment(w.client, first+5000, packet.SYN, nil))
+		if !tookFirst {
+			w.client.snd += 5000
+		}
+		w.client.snd++
+		w.server.rcv = w.client.snd
+		w.send(w.server, packet.SYN|packet.ACK, nil)
+		w.server.snd++
+		k := w.send(w.client, packet.ACK, []byte(ehlo))
+		if want := map[bool]verdict.Kind{true: verdict.Drop, false: verdict.Accept}[tookFirst]; k != want {
+			t.Errorf("took the first: %v; octets: %v, want %v", tookFirst, k, want)
+		}
+	}
+}
+
 func TestReservedBitsChangeNothing(t *testing.T) {
 	w := newWire(t, setup{})
 	upToOffer(w)
@@ -258,6 +292,33 @@ func TestAResetThatIsNotAtRCVNXTEndsNothing(t *testing.T) {
 	w.s("250 OK\r\n")
 	w.wantHeard(w.client, "454 No\r\n")
 	w.wantFindings("reset-unsure log", "answered-for-server correct")
+}
+
+// A reset may die behind us: what its receiver would still take stays unread for as
+// long as an open connection may be silent.
+func TestSilenceBehindAResetLetsNothingPassUnread(t *testing.T) {
+	for name, end := range map[string]func(w *wire){
+		"of the client": func(w *wire) { w.put(w.segment(w.client, w.client.snd, packet.RST, nil)) },
+		"of ours":       func(w *wire) { w.c("STARTTLS\r\nRSET\r\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, setup{})
+			upToOffer(w)
+			end(w)
+			w.server.reset, w.client.snd = false, w.server.rcv // it did not arrive
+			w.heard(w.server)
+			for _, minutes := range []int64{1, 20, 50} {
+				w.wait(minutes * 60e9)
+				w.send(w.client, packet.ACK, []byte(message))
+				w.wantHeard(w.server, "")
+				w.server.reset = false
+			}
+			w.wait(3601e9)
+			if s := w.p.Stats(); s.Ended != 0 {
+				t.Errorf("%d sessions are kept for ever", s.Ended)
+			}
+		})
+	}
 }
 
 // RFC 5961 §4.2: a SYN in an open connection is answered with a challenge ACK.

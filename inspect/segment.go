@@ -24,7 +24,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	case s.phase == opening:
 		class = flow.Embryonic
 	case s.phase >= killed:
-		class = flow.Ended
+		class = s.endedClass()
 	}
 	p.flows.Touch(e, p.now, class)
 
@@ -62,6 +62,8 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 	case h.opened && seqnum.Value(v.Seq) != h.given && !(h.ended() && seqnum.Value(v.Seq) == h.fin.Add(1)):
 		p.once(s, verdict.ResetUnsure, d)
 		return verdict.Accept
+	default:
+		s.wasReset = true
 	}
 	p.conclude(e)
 	return verdict.Accept
@@ -91,7 +93,16 @@ func (p *Pipeline) conclude(e *flow.Entry[session]) {
 		p.letGo(&e.Value, verdict.Drop) // a reset may die behind us: what is unread stays so
 	}
 	p.end(&e.Value, EndClosed)
-	p.flows.Touch(e, p.now, flow.Ended)
+	p.flows.Touch(e, p.now, e.Value.endedClass())
+}
+
+// endedClass is the class of a session that is over: where only a reset says so to its
+// receiver, that may be going on.
+func (s *session) endedClass() flow.Class {
+	if s.phase == killed || s.wasReset && s.enforce {
+		return flow.Reset
+	}
+	return flow.Ended
 }
 
 // data takes a segment of a session that is being read.

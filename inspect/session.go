@@ -71,8 +71,9 @@ func (h *half) open(syn synSeen) {
 // went ahead of them. It says whether they were not before.
 func (h *half) give(end seqnum.Value) (advanced bool) {
 	advanced = h.given.Less(end)
-	h.given = h.given.Max(end)
-	h.given = h.given.Max(h.beyond.Min(h.stream.Next()))
+	if advanced {
+		h.given = end.Max(h.beyond.Min(h.stream.Next()))
+	}
 	h.beyond = h.beyond.Max(h.given)
 	return advanced
 }
@@ -113,6 +114,7 @@ type session struct {
 	surplus    bool // the client was sent a reply that nothing had asked for
 	clearText  bool // the client was sent a line in clear text behind the 220
 	settled    bool // STARTTLS was answered, and no command has come since
+	wasReset   bool // by an end, while it was read
 	early      earliness
 	bypassed   bool
 
@@ -231,7 +233,7 @@ func (p *Pipeline) roles(v *packet.View) (clientIsSource, ok bool) {
 // evict makes room in a full table: what is over first, then what never began, then
 // what was idle longest.
 func (p *Pipeline) evict() {
-	for _, c := range [...]flow.Class{flow.Ended, flow.Embryonic, flow.Open} {
+	for _, c := range [...]flow.Class{flow.Ended, flow.Embryonic, flow.Reset, flow.Open} {
 		if e := p.flows.Oldest(c); e != nil {
 			if c == flow.Open {
 				p.stats.lost(causeFlowsFull, WhenPass)

@@ -36,7 +36,7 @@ type counters struct {
 	findings    [verdict.Findings][verdict.Kill + 1]atomic.Uint64
 	outcomes    [starttls.OutcomeKilled + 1]atomic.Uint64
 	lostSight   [causes][len(whenNames)]atomic.Uint64
-	flows       [3]atomic.Int64
+	flows       [flow.Reset + 1]atomic.Int64
 	injected    atomic.Uint64
 	memory      atomic.Int64
 	memoryLimit atomic.Int64
@@ -46,7 +46,7 @@ func (c *counters) lost(cause Cause, when When) { c.lostSight[cause][when].Add(1
 
 // publish stores what is known between two batches.
 func (p *Pipeline) publish() {
-	for _, c := range [...]flow.Class{flow.Embryonic, flow.Open, flow.Ended} {
+	for _, c := range [...]flow.Class{flow.Embryonic, flow.Open, flow.Ended, flow.Reset} {
 		p.stats.flows[c].Store(int64(p.flows.Len(c)))
 	}
 	lent, spare := p.memory.Used()
@@ -83,7 +83,7 @@ func (p *Pipeline) Stats() Stats {
 	c := &p.stats
 	s := Stats{
 		Packets: map[verdict.Kind]uint64{}, Outcomes: map[starttls.Outcome]uint64{},
-		Opening: c.flows[flow.Embryonic].Load(), Open: c.flows[flow.Open].Load(), Ended: c.flows[flow.Ended].Load(),
+		Opening: c.flows[flow.Embryonic].Load(), Open: c.flows[flow.Open].Load(), Ended: c.flows[flow.Ended].Load() + c.flows[flow.Reset].Load(),
 		Injected: c.injected.Load(), Memory: c.memory.Load(), MemoryLimit: c.memoryLimit.Load(),
 	}
 	for k := range c.packets {

@@ -64,6 +64,7 @@ func (p *Pipeline) expire() {
 	p.sweep(flow.Embryonic, idleEmbryonic)
 	p.sweep(flow.Open, idleOpen)
 	p.sweep(flow.Ended, idleEnded)
+	p.sweep(flow.Reset, idleOpen) // its receiver may be waiting as long
 	p.each(&p.timers.undecided, p.holdExpired)
 	p.each(&p.timers.held, p.holdExpired)
 	p.each(&p.timers.silenceLog, func(s *session) { p.silent(s, false) })

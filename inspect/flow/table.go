@@ -13,6 +13,8 @@ const (
 	Open
 	// Ended: reported, and remembered for late segments.
 	Ended
+	// Reset: reported and ended by a reset, which may not have reached its receiver.
+	Reset
 
 	classes
 )
@@ -66,7 +68,11 @@ func (t *Table[T]) Len(c Class) int { return t.count[c] }
 
 // Full says that Insert needs a flow removed first.
 func (t *Table[T]) Full() bool {
-	return t.count[Embryonic]+t.count[Open]+t.count[Ended] >= t.limit
+	n := 0
+	for _, of := range t.count {
+		n += of
+	}
+	return n >= t.limit
 }
 
 func (t *Table[T]) at(slot1 uint32) *Entry[T] {

@@ -75,6 +75,17 @@ func fit(text []byte, texts []string) {
 	blank(text[n:])
 }
 
+// blankOld takes the content from octets that are kept no more, and says whether they
+// had any. Their receiver has acknowledged them and discards them; where somebody
+// acknowledged them in its name, it would take what was never read.
+func blankOld(b []byte) (changed bool) {
+	for i := range b {
+		changed = changed || b[i] != 0
+		b[i] = 0
+	}
+	return changed
+}
+
 func blank(b []byte) {
 	for i := range b {
 		b[i] = ' '

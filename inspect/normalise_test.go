@@ -236,6 +236,28 @@ func TestOctetsThatTheReceiverRefusedComeAgainAsTheyWereReadFirst(t *testing.T) 
 	w.wantFindings("overlap-conflict correct")
 }
 
+// Somebody may acknowledge in the server's name what it never had. From then on other
+// octets in that place can't be told from the same ones: so none of them leave.
+func TestOctetsThatWereAcknowledgedDoNotPassAgain(t *testing.T) {
+	for _, both := range []bool{false, true} { // both: old and new octets in one segment
+		w := newWire(t, setup{})
+		upToOffer(w)
+		read := "NOOP 123\r\n"
+		w.p.Inspect(&dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: 1, Data: w.segment(w.client, w.client.snd, packet.ACK, []byte(read))}}})
+		w.server.rcv += uint32(len(read))
+		w.send(w.server, packet.ACK, nil) // forged
+		w.server.rcv -= uint32(len(read))
+		text := "STARTTLS\r\n"
+		want := string(make([]byte, len(read)))
+		if both {
+			text += "QUIT\r\n"
+			want += "QUIT\r\n"
+		}
+		w.put(w.segment(w.client, w.client.snd, packet.ACK, []byte(text)))
+		w.wantHeard(w.server, want)
+	}
+}
+
 func TestOctetsFarBeyondTheWindowAreDropped(t *testing.T) {
 	w := newWire(t, setup{})
 	upToOffer(w)

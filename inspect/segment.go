@@ -205,6 +205,9 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 	h := &s.half[d]
 	seq := seqnum.Value(v.Seq)
 	end := seq.Add(len(v.Payload))
+	if old := h.stream.Base().Sub(seq); old > 0 && s.enforce {
+		dirty = blankOld(v.Payload[:min(int(old), len(v.Payload))]) || dirty
+	}
 	r := h.stream.Insert(seq, v.Payload, p.cap, p.memory)
 	if r.Outcome == reassembly.TooFar && !s.enforce && h.parsed == h.stream.Next() {
 		// Nothing bounds the sender here, and nothing is going to be rewritten.

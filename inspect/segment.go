@@ -325,11 +325,12 @@ func (s *session) limit(d int) seqnum.Value {
 	h := &s.half[d]
 	if s.phase == dialogue {
 		switch {
-		case d == toServer && s.dlg.Mode() == smtp.Asked && s.early != earlyOctets &&
-			s.rules.Action(verdict.EarlyClientHello) == verdict.Delay:
+		case d == toServer && (s.dlg.Mode() == smtp.Waiting || // unread until the reply tells how to read it
+			s.dlg.Mode() == smtp.Asked && s.early != earlyOctets && s.rules.Action(verdict.EarlyClientHello) == verdict.Delay):
+			if h.parsed.Less(h.beyond) {
+				return h.given // what went ahead of a hole must not be read either: it stays open
+			}
 			return h.parsed
-		case d == toServer && s.dlg.Mode() == smtp.Waiting:
-			return h.parsed // unread until the reply tells how to read it
 		case d == toClient && s.answer.undecided:
 			return s.answer.start
 		}

@@ -191,9 +191,7 @@ func (c *client) take(r *reply) error {
 	case !c.seen:
 		return nil
 	}
-	if ack := seqnum.Value(r.ack); c.acked.Less(ack) && int(ack.Sub(seqnum.Value(c.first))) <= len(c.Text()) {
-		c.acked = ack
-	}
+	c.acked = c.acked.Max(seqnum.Value(r.ack)) // beyond the text, where forged octets follow it
 	c.echo = max(c.echo, r.stamp)
 	old := int(int32(c.ack - r.seq))
 	if old < 0 {

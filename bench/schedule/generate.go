@@ -17,7 +17,7 @@ type Schedule struct {
 	// Lawful says that every packet is one that a sender in good faith, with a network
 	// that reorders, repeats and fragments, may cause. Its mail must arrive.
 	Lawful bool
-	// Ends says that some packet may end the connection.
+	// Ends says that some packet may end the connection, or bring it to a stop.
 	Ends   bool
 	IPv6   bool
 	Stamps bool   // it uses timestamps (RFC 7323)
@@ -115,6 +115,9 @@ func (g *generator) forge(n int) []byte {
 	b := bytes.ToUpper(g.letters(n))
 	if g.newlines && n > 4 && g.one(2) {
 		line := []string{"\r\n", "\n", "\r\n.\r\n", "\r\nQUIT\r\n", "\r\nSTARTTLS\r\n"}[g.IntN(5)]
+		if line == "\n" && !g.s.Ends {
+			line = "\r\n" // whether it ends a command is each server's own, and keepword waits for as many replies
+		}
 		if len(line) < n {
 			copy(b[g.IntN(n-len(line)):], line)
 		}

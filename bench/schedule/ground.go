@@ -228,11 +228,11 @@ func (o *Outcome) judge(read [][]byte, flows []*readFlow) {
 		case next == len(flows):
 			fmt.Fprintf(&b, "connection %d of the server read what was not inspected:\n  %q\n", i, got)
 			next = 0
-		case o.Complete && !o.Ends && len(got) < len(text):
-			fmt.Fprintf(&b, "all of %d octets were acknowledged, but the server read only %d\n", len(text), len(got))
 		}
 	}
 	switch {
+	case !o.Complete && !o.Reset && !o.Ends:
+		fmt.Fprintf(&b, "the connection came to a stop at octet %d, after %d replies, although the client repeated everything\n", o.Acked, o.Replies)
 	case !o.Lawful:
 	case !o.Complete || !o.Answered:
 		fmt.Fprintf(&b, "a lawful sender did not complete (reset: %v): it came to octet %d and %d replies\n", o.Reset, o.Acked, o.Replies)

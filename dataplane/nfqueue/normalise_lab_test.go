@@ -252,6 +252,7 @@ func TestWhatTheKernelRefusesOfAnIPHeaderIsNeverQueued(t *testing.T) {
 		"a source on the loopback":         addressed(source, 127, 0, 0, 1),
 		"a source of 0.0.0.0":              addressed(source, 0, 0, 0, 0),
 		"a destination on the loopback":    addressed(destination, 127, 0, 0, 1),
+		"a destination in 0.0.0.0/8":       addressed(destination, 0, 0, 0, 1),
 		"a destination of class E":         addressed(destination, 240, 0, 0, 1),
 		"an IPv6 packet beyond its frame":  func() []byte { p := opening(6); p[5]++; return p }(),
 		"an IPv6 source that is multicast": func() []byte { p := opening(6); p[8] = 0xff; return p }(),

@@ -231,8 +231,6 @@ func (o *Outcome) judge(read [][]byte, flows []*readFlow) {
 		}
 	}
 	switch {
-	case !o.Complete && !o.Reset && !o.Ends:
-		fmt.Fprintf(&b, "the connection came to a stop at octet %d, after %d replies, although the client repeated everything\n", o.Acked, o.Replies)
 	case !o.Lawful:
 	case !o.Complete || !o.Answered:
 		fmt.Fprintf(&b, "a lawful sender did not complete (reset: %v): it came to octet %d and %d replies\n", o.Reset, o.Acked, o.Replies)

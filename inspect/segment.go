@@ -367,7 +367,7 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 	if s.phase >= passing || !h.opened || h.parsed == h.stream.Next() {
 		return false
 	}
-	b, _ := h.stream.View(h.parsed, h.stream.Next())
+	b := p.unread(h)
 	before := h.parsed
 	switch {
 	case s.phase == handshaking:
@@ -382,6 +382,18 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 		p.tap(s.ends, d == toServer, b[:min(n, len(b))])
 	}
 	return n > 0
+}
+
+// unread returns octets of h from parsed on: where they lie in the packet at hand, if
+// they do, else in the stream.
+func (p *Pipeline) unread(h *half) []byte {
+	if h == p.atHand {
+		if off := int(h.parsed.Sub(seqnum.Value(p.view.Seq))); 0 <= off && off < len(p.view.Payload) {
+			return p.view.Payload[off:]
+		}
+	}
+	b, _ := h.stream.View(h.parsed, h.stream.Next())
+	return b
 }
 
 // full is where the memory of all flows is used up.

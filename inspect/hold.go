@@ -118,7 +118,11 @@ func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
 	if kind == verdict.Accept {
 		var v packet.View
 		packet.Parse(w.packet, &v) // as when it came
-		if h.stream.Restore(w.first, v.Payload) || w.tail || w.dirty {
+		stray := v.Flags.Has(packet.FIN) && !h.isLast(w.end)
+		if stray {
+			v.ClearFIN()
+		}
+		if h.stream.Restore(w.first, v.Payload) || w.tail || w.dirty || stray {
 			v.SetChecksums()
 			kind = verdict.Replace
 		}

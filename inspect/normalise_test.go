@@ -344,13 +344,35 @@ func TestASYNInAnOpenConnectionEndsNothing(t *testing.T) {
 	w.wantHeard(w.client, "454 No\r\n")
 }
 
-func TestOctetsBehindAFINAreReadAsIfItHadDied(t *testing.T) {
+// RFC 9293 §3.10.4: a sender that has closed sends no more. A receiver that has the FIN
+// ignores what follows; one that has not would read it.
+func TestOctetsBehindAFINGoNowhere(t *testing.T) {
 	w := newWire(t, setup{})
 	upToOffer(w)
 	w.p.Inspect(&dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: 1, Data: w.segment(w.client, w.client.snd, packet.FIN|packet.ACK, nil)}}})
-	w.c("STARTTLS\r\n") // the FIN did not arrive
-	w.s("250 OK\r\n")
-	w.wantHeard(w.client, "454 No\r\n")
+	w.heard(w.server)
+	w.c("STARTTLS\r\n")
+	w.wantHeard(w.server, "")
+}
+
+// A receiver counts a FIN as an octet, and swallows the one that belongs in its place.
+func TestAFINOutOfPlaceDoesNotLeave(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		at   int // of the FIN's segment, from the next octet on
+		text string
+	}{{"ahead of a hole", 4, "TO"}, {"before octets that went ahead", 0, "RCPT "}, {"in the middle of what is known", -3, "go"}, {"alone, behind", -3, ""}, {"alone, ahead", 9, ""}} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWire(t, setup{})
+			upToOffer(w)
+			w.put(w.segment(w.client, w.client.snd+5, packet.ACK, []byte("TO:<b@example>\r\n")))
+			w.fins = 0
+			w.put(w.segment(w.client, w.client.snd+uint32(c.at), packet.ACK|packet.FIN, []byte(c.text)))
+			if w.fins != 0 {
+				t.Error("a FIN left that is not the last word")
+			}
+		})
+	}
 }
 
 func TestASYNWithOctetsIsDroppedAndTheOneWithoutOpens(t *testing.T) {

@@ -140,7 +140,7 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 		}
 	}
 	if len(v.Payload) == 0 {
-		if v.Flags.Has(packet.FIN) && seqnum.Value(v.Seq) != h.given && s.enforce && h.given.Less(seqnum.Value(v.Seq)) {
+		if seq := seqnum.Value(v.Seq); v.Flags.Has(packet.FIN) && s.enforce && (seq != h.given || !h.isLast(seq)) {
 			return verdict.Drop // octets before it are held or missing; the sender repeats it
 		}
 		return p.kindOf(s, dirty)
@@ -208,6 +208,10 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 	if old := h.stream.Base().Sub(seq); old > 0 && s.enforce {
 		dirty = blankOld(v.Payload[:min(int(old), len(v.Payload))]) || dirty
 	}
+	if s.enforce && h.ended() && h.fin.Less(end) {
+		p.once(s, verdict.OutOfWindow, d)
+		return verdict.Drop // behind the FIN there is nothing
+	}
 	r := h.stream.Insert(seq, v.Payload, p.cap, p.memory)
 	if r.Outcome == reassembly.TooFar && !s.enforce && h.parsed == h.stream.Next() {
 		// Nothing bounds the sender here, and nothing is going to be rewritten.
@@ -254,6 +258,10 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 		}
 		if p.mayPassAhead(s, d) {
 			h.beyond = h.beyond.Max(end)
+			if v.Flags.Has(packet.FIN) {
+				v.ClearFIN()
+				dirty = true
+			}
 			return p.kindOf(s, dirty)
 		}
 		if s.covers(d, seq, end) {
@@ -311,6 +319,10 @@ func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dir
 		pk.Data = v.Truncate(int(limit.Sub(seq)))
 		s.noteGiven(d, v.Payload, h.give(limit))
 		return verdict.Replace
+	}
+	if v.Flags.Has(packet.FIN) && !h.isLast(end) {
+		v.ClearFIN()
+		dirty = true
 	}
 	// What was edited or held must leave as it is kept.
 	if h.stream.Edited() && h.stream.Restore(seq, v.Payload) {

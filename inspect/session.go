@@ -82,6 +82,14 @@ func (h *half) give(end seqnum.Value) (advanced bool) {
 // elsewhere ends nothing.
 func (h *half) ended() bool { return h.hasFIN && h.fin == h.stream.Next() }
 
+// isLast says that a FIN at end may go: it stands behind all that is known of the
+// direction. A receiver counts a FIN elsewhere as an octet, and swallows the one that
+// belongs there; its sender repeats the true one.
+func (h *half) isLast(end seqnum.Value) bool {
+	_, _, hole := h.stream.Hole()
+	return end == h.stream.Next() && !hole
+}
+
 // handshake is what only a session in its TLS handshake needs.
 type handshake struct{ records [2]tlsrecord.Parser }
 

@@ -54,6 +54,7 @@ type wire struct {
 	id             uint32
 	waiting        map[uint32][]byte // held packets, as the kernel keeps them
 	cut            int               // octets a segment, 0: all at once
+	fins           int               // packets with a FIN that left
 }
 
 var version4 = [2]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("198.51.100.25:25")}
@@ -191,6 +192,9 @@ func (w *wire) deliver(pkt []byte) {
 			to.reset = true
 		}
 		return
+	}
+	if v.Flags.Has(packet.FIN) {
+		w.fins++
 	}
 	if v.Flags.Has(packet.SYN) || to.reset {
 		return

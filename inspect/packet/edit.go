@@ -46,6 +46,10 @@ func (v *View) MakeReset(seq uint32) []byte {
 	return v.Truncate(0)
 }
 
+// ClearFIN makes the segment one of many, in the packet and in the view. SetChecksums is
+// due.
+func (v *View) ClearFIN() { v.setFlags(v.Flags &^ FIN) }
+
 func (v *View) setFlags(f Flags) {
 	v.Flags = f
 	v.packet[v.tcp+tcpFlags] = byte(f)

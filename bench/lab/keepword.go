@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // Where keepword is found in the gateway.
@@ -105,9 +104,6 @@ func (k *Keepword) Kill() error {
 	return err
 }
 
-// Reload sends SIGHUP.
-func (k *Keepword) Reload() error { return k.daemon.cmd.Process.Signal(syscall.SIGHUP) }
-
 // Log returns what keepword has written to standard error.
 func (k *Keepword) Log() string { return k.log.String() }
 
@@ -186,23 +182,4 @@ func (k *Keepword) Events() ([]Event, error) {
 		events = append(events, e)
 	}
 	return events, nil
-}
-
-// AwaitEvent waits for an event for which match says yes, and returns the first.
-func (k *Keepword) AwaitEvent(ctx context.Context, what string, match func(Event) bool) (Event, error) {
-	var found Event
-	err := await(ctx, startTime, what, func() (bool, error) {
-		events, err := k.Events()
-		for _, e := range events {
-			if match(e) {
-				found = e
-				return true, nil
-			}
-		}
-		return false, err
-	})
-	if err != nil {
-		err = fmt.Errorf("%w; keepword's log:\n%s", err, k.Log())
-	}
-	return found, err
 }

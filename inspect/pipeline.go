@@ -48,11 +48,19 @@ type Config struct {
 	// Seed is where the flows' ids begin, so that those of several workers, and of one
 	// after a restart, differ.
 	Seed uint64
-	// Tap is for proofs: it is given the octets of each direction, in order and each
-	// once, when they have been inspected. They are lent for the call. They are as the
-	// receiver gets them, but for edits of lines that had not arrived whole. nil: nobody
-	// is told.
-	Tap func(flow Endpoints, toServer bool, octets []byte)
+	// Tap is for proofs, nil: nobody is told.
+	Tap Tap
+}
+
+// Tap is told what becomes of each direction's octets. What the receiver gets is what
+// was inspected, with the edits laid over it. All octets are lent for the call.
+type Tap interface {
+	// Inspected is given the octets of a direction, in order and each once, when they
+	// have been inspected. Edits may or may not be in them.
+	Inspected(flow Endpoints, toServer bool, octets []byte)
+	// Edited is given each edit. at is its place, modulo 2^32, counted from the
+	// direction's first octet.
+	Edited(flow Endpoints, toServer bool, at uint32, octets []byte)
 }
 
 // Pipeline is one worker's inspection. It implements dataplane.Inspector. But for
@@ -66,7 +74,7 @@ type Pipeline struct {
 	midstream  When
 	passive    bool
 	sink       Sink
-	tap        func(flow Endpoints, toServer bool, octets []byte)
+	tap        Tap
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool

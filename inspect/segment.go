@@ -391,7 +391,7 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 	}
 	n := int(h.parsed.Sub(before))
 	if p.tap != nil && n > 0 {
-		p.tap(s.ends, d == toServer, b[:min(n, len(b))])
+		p.tap.Inspected(s.ends, d == toServer, b[:min(n, len(b))])
 	}
 	return n > 0
 }

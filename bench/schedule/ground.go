@@ -46,12 +46,15 @@ func (r *inspected) flow(port uint16, id uint64) *readFlow {
 	return f
 }
 
-// tap takes octets that were inspected.
-func (r *inspected) tap(flow inspect.Endpoints, toServer bool, octets []byte) {
+// Inspected takes what was inspected.
+func (r *inspected) Inspected(flow inspect.Endpoints, toServer bool, octets []byte) {
 	if toServer {
 		r.octets(flow.Client.Port(), flow.ID, octets)
 	}
 }
+
+// Edited takes an edit. The policy at hand makes none of commands.
+func (r *inspected) Edited(inspect.Endpoints, bool, uint32, []byte) {}
 
 // octets takes octets of a client that were inspected in this order.
 func (r *inspected) octets(port uint16, id uint64, octets []byte) {
@@ -121,7 +124,7 @@ func keepword(read *inspected) dataplane.Inspector {
 		Ports:  []uint16{smtpPort},
 		Limits: inspect.Limits{Flows: 1 << 17, Memory: 1 << 30, FlowMemory: 256 << 10},
 		Sink:   read,
-		Tap:    read.tap,
+		Tap:    read,
 	})
 }
 

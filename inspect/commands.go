@@ -54,7 +54,7 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 	case smtp.ClientCommand:
 		p.command(s, &ev, at.Add(ev.Start))
 	case smtp.ClientTooMany:
-		if p.act(s, verdict.MemoryLimit, toServer, 0, "") {
+		if p.act(s, verdict.MemoryLimit, toServer, 0, nil) {
 			return
 		}
 		s.lost = true
@@ -72,7 +72,7 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 	case h.parsed == h.first && s.half[toClient].parsed == s.half[toClient].first:
 		f := s.led.BeginImplicit()
 		p.handshake(s)
-		p.actAll(s, f, toServer, 0, "")
+		p.actAll(s, f, toServer, 0, nil)
 	case s.led.Believed() && len(b) >= helloPrefix:
 		// The false acceptance was let through: the client speaks TLS to a server that
 		// does not. There is no dialogue left to follow.
@@ -96,27 +96,19 @@ func (p *Pipeline) readEarly(s *session, b []byte) {
 	if tlsrecord.MayBeClientHello(b[:min(len(b), helloPrefix)]) && s.early != earlyOctets {
 		if len(b) >= helloPrefix && s.early == notEarly {
 			s.early = earlyHello
-			p.act(s, verdict.EarlyClientHello, toServer, 0, "")
+			p.act(s, verdict.EarlyClientHello, toServer, 0, nil)
 		}
 		return
 	}
 	if s.early != earlyOctets {
 		s.early = earlyOctets
-		p.act(s, verdict.CommandInjection, toServer, 0, printable(b))
+		p.act(s, verdict.CommandInjection, toServer, 0, b)
 	}
 }
 
 // command judges a complete command line that begins at start.
 func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value) {
-	switch ev.Verb {
-	case smtp.VerbEHLO, smtp.VerbHELO:
-		if s.env == nil {
-			s.env = p.envelopes.get()
-		}
-	}
-	if s.env != nil {
-		s.env.note(ev)
-	}
+	p.noteCommand(s, ev)
 	s.settled = false
 	n := int(s.half[toServer].parsed.Sub(start)) - lineEnd(ev.Odd)
 	if r := s.refuse; r.note != noRefusal { // begun while its line was not complete
@@ -176,14 +168,14 @@ func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.V
 		p.refuseCommand(s, ev, start, n, r, false)
 		return
 	}
-	p.act(s, r.finding, toServer, 0, ev.Verb.String())
+	p.act(s, r.finding, toServer, 0, []byte(ev.Verb.String()))
 }
 
 // refuseCommand keeps a complete command from the server, and has its reply made the
 // refusal. begun says that the edit began before the line was complete. A command whose
 // verb has left can't be kept from the server any more: the connection is ended.
 func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit, begun bool) {
-	p.report(s, r.finding, verdict.Refuse, toServer, 0, ev.Verb.String())
+	p.report(s, r.finding, verdict.Refuse, toServer, 0, []byte(ev.Verb.String()))
 	if !s.enforce {
 		return
 	}
@@ -222,7 +214,7 @@ func (p *Pipeline) refusePartial(s *session) {
 		}
 		s.refuse = r
 		if !p.rewriteCommand(s, start, n, end, false) {
-			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, verb.String())
+			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, []byte(verb.String()))
 			p.kill(s, s.refuse.finding)
 		}
 		return
@@ -239,7 +231,7 @@ func verbEnd(line []byte, verb smtp.Verb) int {
 func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int) {
 	s.early = notEarly
 	s.answer = answerEdit{}
-	if s.surplus && p.act(s, verdict.SurplusReply, toServer, 0, printable(ev.Line)) {
+	if s.surplus && p.act(s, verdict.SurplusReply, toServer, 0, ev.Line) {
 		return // the client would take what it has already for the answer
 	}
 	found := s.led.Ask(ev)
@@ -262,7 +254,7 @@ func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n i
 			}
 			continue
 		}
-		if p.act(s, f, toServer, 0, printable(ev.Line)) {
+		if p.act(s, f, toServer, 0, ev.Line) {
 			return
 		}
 	}

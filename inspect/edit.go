@@ -19,7 +19,7 @@ func (p *Pipeline) edit(s *session, d int, seq seqnum.Value, b []byte) {
 	if len(b) > 0 {
 		h.stream.Overwrite(seq, b)
 		if p.tap != nil {
-			p.tap.Edited(s.ends, d == toServer, uint32(seq.Sub(h.first)), b)
+			p.tap.Edited(s.ends(), d == toServer, uint32(seq.Sub(h.first)), b)
 		}
 	}
 }

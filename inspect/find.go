@@ -8,25 +8,30 @@ import (
 // maxDetail bounds what of the wire is quoted in a finding.
 const maxDetail = 128
 
-// printable copies the beginning of b for a finding.
-func printable(b []byte) string { return string(b[:min(len(b), maxDetail)]) }
+// quote copies the beginning of b for a finding, before b is edited. It is lent until
+// the next call.
+func (p *Pipeline) quote(b []byte) []byte {
+	p.quoted = append(p.quoted[:0], b[:min(len(b), maxDetail)]...)
+	return p.quoted
+}
 
 // report notes a finding. It goes to the Sink when the verdict on the packet at hand
 // is known.
-func (p *Pipeline) report(s *session, f verdict.Finding, action verdict.Action, d, code int, detail string) {
+func (p *Pipeline) report(s *session, f verdict.Finding, action verdict.Action, d, code int, detail []byte) {
 	p.stats.findings[f][action].Add(1)
 	if action == verdict.Pass {
 		return
 	}
 	s.alerted = true
+	said := string(detail[:min(len(detail), maxDetail)])
 	mode := verdict.Observe
 	if s.enforce {
 		mode = verdict.Enforce
 	}
 	p.found = append(p.found, FindingRecord{
-		Flow: s.ends, Time: p.now, Finding: f, Action: action, Mode: mode,
-		ToServer: d == toServer, Code: code, Detail: detail,
-		Reason: reason(f, code, detail),
+		Flow: s.ends(), Time: p.now, Finding: f, Action: action, Mode: mode,
+		ToServer: d == toServer, Code: code, Detail: said,
+		Reason: reason(f, code, said),
 	})
 }
 
@@ -41,7 +46,7 @@ func (p *Pipeline) flush(kind verdict.Kind) {
 }
 
 // find reports a finding with policy's action, and returns that.
-func (p *Pipeline) find(s *session, f verdict.Finding, d, code int, detail string) verdict.Action {
+func (p *Pipeline) find(s *session, f verdict.Finding, d, code int, detail []byte) verdict.Action {
 	action := s.rules.Action(f)
 	p.report(s, f, action, d, code, detail)
 	return action
@@ -53,7 +58,7 @@ func (p *Pipeline) once(s *session, f verdict.Finding, d int) verdict.Action {
 	action := s.rules.Action(f)
 	if bit := uint64(1) << f; s.reported&bit == 0 {
 		s.reported |= bit
-		p.report(s, f, action, d, 0, "")
+		p.report(s, f, action, d, 0, nil)
 	} else {
 		p.stats.findings[f][action].Add(1)
 	}
@@ -62,12 +67,12 @@ func (p *Pipeline) once(s *session, f verdict.Finding, d int) verdict.Action {
 
 // act reports a finding, and ends the connection where policy asks for it: then it
 // returns true.
-func (p *Pipeline) act(s *session, f verdict.Finding, d, code int, detail string) (ended bool) {
+func (p *Pipeline) act(s *session, f verdict.Finding, d, code int, detail []byte) (ended bool) {
 	return p.actAs(s, f, s.rules.Action(f), d, code, detail)
 }
 
 // actAs is act with an action of the caller's.
-func (p *Pipeline) actAs(s *session, f verdict.Finding, action verdict.Action, d, code int, detail string) (ended bool) {
+func (p *Pipeline) actAs(s *session, f verdict.Finding, action verdict.Action, d, code int, detail []byte) (ended bool) {
 	p.report(s, f, action, d, code, detail)
 	if action != verdict.Kill || !s.enforce {
 		return false
@@ -77,7 +82,7 @@ func (p *Pipeline) actAs(s *session, f verdict.Finding, action verdict.Action, d
 }
 
 // actAll is act for all findings of a step.
-func (p *Pipeline) actAll(s *session, found starttls.Found, d, code int, detail string) (ended bool) {
+func (p *Pipeline) actAll(s *session, found starttls.Found, d, code int, detail []byte) (ended bool) {
 	for _, f := range found.List() {
 		if p.act(s, f, d, code, detail) {
 			return true

@@ -1,9 +1,12 @@
 package inspect
 
 import (
+	"slices"
+
 	"keepword/dataplane"
 	"keepword/inspect/flow"
 	"keepword/inspect/packet"
+	"keepword/inspect/reassembly"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/verdict"
 )
@@ -25,12 +28,24 @@ const (
 // held is a packet that waits, or the tail of one whose head has left.
 type held struct {
 	id         uint32
-	packet     []byte // a copy, from the pipeline's memory
+	buffer     *reassembly.Buffer // it holds the packet
+	length     int                // of the packet
 	first, end seqnum.Value
 	until      int64
 	d          uint8
 	tail       bool // no packet waits in the kernel: it is sent as one of ours
 	dirty      bool // it differs from what waits in the kernel
+}
+
+// waiting are the packets that one session holds.
+type waiting struct{ list []held }
+
+// packets returns what waits, lent until that changes.
+func (w *waiting) packets() []held {
+	if w == nil {
+		return nil
+	}
+	return w.list
 }
 
 // hold lets the packet at hand wait. dirty says that it was changed.
@@ -44,35 +59,38 @@ func (p *Pipeline) hold(e *flow.Entry[session], d int, pk *dataplane.Packet, end
 // keepTail keeps the packet at hand, of which only the head may go. Without room for
 // it the sender repeats it.
 func (p *Pipeline) keepTail(e *flow.Entry[session], d int) {
-	v := &p.view
+	v := p.view
 	p.keep(e, d, held{tail: true, end: seqnum.Value(v.Seq).Add(len(v.Payload))})
 }
 
 func (p *Pipeline) keep(e *flow.Entry[session], d int, w held) bool {
-	s, v := &e.Value, &p.view
-	if len(s.held) >= maxHeld {
+	s, v := &e.Value, p.view
+	if len(s.held.packets()) >= maxHeld {
 		return false
 	}
-	buf := p.memory.Get(len(v.Bytes()))
-	if buf == nil {
+	w.buffer = p.memory.Get(len(v.Bytes()))
+	if w.buffer == nil {
 		return false
 	}
-	w.packet = buf[:copy(buf, v.Bytes())]
+	w.length = copy(w.buffer.Octets, v.Bytes())
 	w.d, w.first = uint8(d), seqnum.Value(v.Seq)
 	wait, q := int64(holdOther), &p.timers.held
 	if d == toClient && s.answer.undecided {
 		wait, q = holdUndecided, &p.timers.undecided
 	}
 	w.until = p.now + wait
-	s.held = append(s.held, w)
-	q.push(w.until, e.Slot(), s.ends.ID)
+	if s.held == nil {
+		s.held = p.waiting.get()
+	}
+	s.held.list = append(s.held.list, w)
+	q.push(w.until, e.Slot(), s.id)
 	return true
 }
 
 // covers says that octets wait in packets held already.
 func (s *session) covers(d int, first, end seqnum.Value) bool {
-	for i := range s.held {
-		if w := &s.held[i]; int(w.d) == d && w.first.LessEq(first) && end.LessEq(w.end) {
+	for _, w := range s.held.packets() {
+		if int(w.d) == d && w.first.LessEq(first) && end.LessEq(w.end) {
 			return true
 		}
 	}
@@ -82,10 +100,10 @@ func (s *session) covers(d int, first, end seqnum.Value) bool {
 // letGoInOrder lets the held packets go whose octets may be given away by now.
 func (p *Pipeline) letGoInOrder(s *session) {
 	for {
-		next := -1
-		for i := range s.held {
-			w := &s.held[i]
-			if w.end.LessEq(s.limit(int(w.d))) && (next < 0 || w.d == s.held[next].d && w.first.Less(s.held[next].first)) {
+		next, list := -1, s.held.packets()
+		for i := range list {
+			w := &list[i]
+			if w.end.LessEq(s.limit(int(w.d))) && (next < 0 || w.d == list[next].d && w.first.Less(list[next].first)) {
 				next = i
 			}
 		}
@@ -98,10 +116,10 @@ func (p *Pipeline) letGoInOrder(s *session) {
 
 // letGo decides all that is held: Accept or Drop.
 func (p *Pipeline) letGo(s *session, kind verdict.Kind) {
-	for len(s.held) > 0 {
-		next := 0
-		for i := range s.held {
-			if w := &s.held[i]; w.d == s.held[next].d && w.first.Less(s.held[next].first) {
+	for s.held != nil {
+		next, list := 0, s.held.list
+		for i := range list {
+			if w := &list[i]; w.d == list[next].d && w.first.Less(list[next].first) {
 				next = i
 			}
 		}
@@ -111,13 +129,15 @@ func (p *Pipeline) letGo(s *session, kind verdict.Kind) {
 
 // letGoOne decides one held packet. What leaves is made equal to what is kept.
 func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
-	w := s.held[i]
-	s.held = append(s.held[:i], s.held[i+1:]...)
-	p.spent = append(p.spent, w.packet)
-	h := &s.half[w.d]
+	w := s.held.list[i]
+	if s.held.list = slices.Delete(s.held.list, i, i+1); len(s.held.list) == 0 {
+		p.waiting.put(&s.held)
+	}
+	p.spent = append(p.spent, w.buffer)
+	octets, h := w.buffer.Octets[:w.length], &s.half[w.d]
 	if kind == verdict.Accept {
 		var v packet.View
-		packet.Parse(w.packet, &v) // as when it came
+		packet.Parse(octets, &v) // as when it came
 		stray := v.Flags.Has(packet.FIN) && !h.isLast(w.end)
 		if stray {
 			v.ClearFIN()
@@ -132,18 +152,18 @@ func (p *Pipeline) letGoOne(s *session, i int, kind verdict.Kind) {
 	case !w.tail:
 		r := dataplane.Release{ID: w.id, Verdict: kind}
 		if kind == verdict.Replace {
-			r.Data = w.packet
+			r.Data = octets
 		}
 		p.batch.Released = append(p.batch.Released, r)
 	case kind == verdict.Replace:
-		p.batch.Injected = append(p.batch.Injected, w.packet)
+		p.batch.Injected = append(p.batch.Injected, octets)
 	}
 }
 
 // waitsTooLong says that octets of the server have waited for their time.
 func (s *session) waitsTooLong(now int64) bool {
-	for i := range s.held {
-		if w := &s.held[i]; w.d == toClient && w.until <= now {
+	for _, w := range s.held.packets() {
+		if w.d == toClient && w.until <= now {
 			return true
 		}
 	}
@@ -158,8 +178,8 @@ func (p *Pipeline) holdExpired(s *session) {
 		s.answer.undecided, s.answer.letGo = false, true
 		p.letGoInOrder(s)
 	}
-	for i := 0; i < len(s.held); {
-		if s.held[i].until <= p.now {
+	for i := 0; i < len(s.held.packets()); {
+		if s.held.list[i].until <= p.now {
 			p.letGoOne(s, i, verdict.Drop)
 		} else {
 			i++

@@ -67,7 +67,7 @@ func (p *Pipeline) repliesDue(s *session) bool {
 // that it is for, the next without its octets, on which that end's kernel, which knows
 // of no connection any more, answers the other with a reset.
 func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict.Kind {
-	v, h := &p.view, &s.half[d]
+	v, h := p.view, &s.half[d]
 	if v.Flags.Has(packet.RST) {
 		return verdict.Accept
 	}
@@ -89,7 +89,7 @@ func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict
 
 // segmentOf begins a segment of direction d.
 func (p *Pipeline) segmentOf(s *session, d int) packet.Segment {
-	from, to := s.ends.Server, s.ends.Client
+	from, to := s.server(), s.client()
 	if d == toServer {
 		from, to = to, from
 	}
@@ -102,6 +102,9 @@ func (p *Pipeline) segmentOf(s *session, d int) packet.Segment {
 	}
 	// A segment that lacks the option is dropped (RFC 7323 §3.2). The packet at hand
 	// has both clocks.
+	if p.view == nil {
+		return seg // a timer's; a receiver that wants one ignores it, and its RST needs none
+	}
 	if o, ok := packet.ParseOptions(p.view.Options); ok && o.HasTimestamp {
 		seg.HasTimestamp, seg.TSVal, seg.TSEcr = true, o.TSVal, o.TSEcr
 		if p.view.SrcPort != seg.SrcPort || p.view.Src != seg.Src {

@@ -80,22 +80,28 @@ type Pipeline struct {
 	memory     *reassembly.Pool
 	heads      smtp.Heads
 	handshakes spare[handshake]
-	envelopes  spare[envelope]
+	words      spare[words]
+	waiting    spare[waiting]
+	syns       spare[laterSYNs]
 	cap        int // octets kept of one direction
 	ids        uint64
 
 	// The batch and the packet at hand.
-	batch *dataplane.Batch
-	now   int64
+	batch    *dataplane.Batch
+	now      int64
+	arrivals [lookahead]arrival
+	warmth   uint64 // what Pipeline.arrive read, so that it is read
 	// nextTick is when timers and gauges are looked at next.
 	nextTick int64
 	entry    *flow.Entry[session] // of the session at hand
-	view     packet.View
-	atHand   *half    // whose stream the packet at hand is being read from, or nil
-	edited   bool     // the packet at hand was made equal to a stream that is gone
-	spent    [][]byte // buffers lent until the next Inspect
+	view     *packet.View         // nil where a timer acts
+	atHand   *half                // whose stream the packet at hand is being read from, or nil
+	edited   bool                 // the packet at hand was made equal to a stream that is gone
+	spent    []*reassembly.Buffer // lent until the next Inspect
 	scrap    []byte
+	quoted   []byte
 	found    []FindingRecord
+	ended    FlowRecord
 	timers   timers
 	stats    counters
 }
@@ -153,12 +159,21 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 	}
 	p.spent = p.spent[:0]
 	p.reload()
-	for i := range b.Packets {
-		pk := &b.Packets[i]
-		pk.Verdict = p.decide(pk)
-		p.stats.packets[pk.Verdict].Add(1)
-		p.flush(pk.Verdict)
+	for rest := b.Packets; len(rest) > 0; {
+		part := rest[:min(len(rest), lookahead)]
+		rest = rest[len(part):]
+		p.arrive(part)
+		for i := range part {
+			pk, a := &part[i], &p.arrivals[i]
+			p.view = &a.view
+			pk.Verdict = p.decide(pk, a)
+			p.stats.decided[pk.Verdict]++
+			if len(p.found) > 0 {
+				p.flush(pk.Verdict)
+			}
+		}
 	}
+	p.view = nil
 	if p.now >= p.nextTick {
 		p.nextTick = p.now + timerStep
 		p.expire()
@@ -177,15 +192,53 @@ func (p *Pipeline) reload() {
 	p.policy = p.nextPolicy.Swap(nil)
 	p.flows.Each(func(e *flow.Entry[session]) {
 		if s := &e.Value; s.rules != nil {
-			s.rules = p.policy.Rules(s.ends.Server)
+			s.rules = p.policy.Rules(s.server())
 		}
 	})
 }
 
+// lookahead is how many packets are looked at together.
+const lookahead = 32
+
+// arrival is a packet of the batch as it is first looked at.
+type arrival struct {
+	view    packet.View
+	key     flow.Key
+	hash    uint32
+	slot    uint32
+	class   packet.Class
+	fromLow bool
+}
+
+// arrive looks at packets together before they are decided one after the other. Flows of
+// which little was seen of late lie far away in memory; their reads are begun here, and
+// wait for it at the same time.
+func (p *Pipeline) arrive(packets []dataplane.Packet) {
+	list := p.arrivals[:len(packets)]
+	for i := range list {
+		a := &list[i]
+		if a.class = packet.Parse(packets[i].Data, &a.view); a.class == packet.OK {
+			a.fromLow = a.key.Set(&a.view)
+			a.hash = p.flows.Hash(&a.key)
+		}
+	}
+	if len(list) == 1 {
+		return
+	}
+	for i := range list {
+		list[i].slot = p.flows.Begin(list[i].hash)
+	}
+	for i := range list {
+		if e := p.flows.Approach(list[i].slot); e != nil {
+			p.warmth += e.Value.warm()
+		}
+	}
+}
+
 // decide is the way of one packet.
-func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
-	v := &p.view
-	switch class := packet.Parse(pk.Data, v); class {
+func (p *Pipeline) decide(pk *dataplane.Packet, a *arrival) verdict.Kind {
+	v := &a.view
+	switch a.class {
 	case packet.OK:
 	case packet.NotIP, packet.NotTCP:
 		return verdict.Accept
@@ -200,15 +253,14 @@ func (p *Pipeline) decide(pk *dataplane.Packet) verdict.Kind {
 	if !v.Flags.Acceptable() {
 		return p.discard(verdict.BadHeader)
 	}
-	key, fromLow := flow.KeyOf(v)
-	e := p.flows.Find(&key)
-	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, fromLow) || e.Value.reopened(v, fromLow) {
+	e := p.flows.Find(&a.key, a.hash)
+	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, a.fromLow) || e.Value.reopened(v, a.fromLow) {
 		var kind verdict.Kind
-		if e, kind = p.admit(e, &key, fromLow, pk); e == nil {
+		if e, kind = p.admit(e, a, pk); e == nil {
 			return kind
 		}
 	}
-	return p.segment(e, fromLow, pk)
+	return p.segment(e, a.fromLow, pk)
 }
 
 // discard is for a packet that no receiver would take.
@@ -225,8 +277,7 @@ func (p *Pipeline) discard(f verdict.Finding) verdict.Kind {
 func (p *Pipeline) Flush(now int64) {
 	p.now = now
 	p.flows.Each(func(e *flow.Entry[session]) {
-		p.end(&e.Value, EndShutdown)
-		p.flows.Remove(e)
+		p.remove(e, EndShutdown)
 	})
 	p.flush(verdict.Accept)
 	p.publish()

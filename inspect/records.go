@@ -8,6 +8,9 @@ import (
 	"keepword/inspect/verdict"
 )
 
+// handshake is what only a session in its TLS handshake needs.
+type handshake struct{ records [2]tlsrecord.Parser }
+
 // handshake begins to read records in place of lines.
 func (p *Pipeline) handshake(s *session) {
 	s.phase = handshaking
@@ -62,20 +65,20 @@ func (p *Pipeline) skipLine(s *session, rest []byte) bool {
 
 func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
 	if ev == tlsrecord.ClientHello {
-		s.sni = parser.SNI()
+		p.note(s, saidSNI, parser.SNI())
 		if p.timed(s) {
-			p.timers.silenceLog.push(p.now+silenceLog, p.entry.Slot(), s.ends.ID)
-			p.timers.silenceKill.push(p.now+silenceKill, p.entry.Slot(), s.ends.ID)
+			p.timers.silenceLog.push(p.now+silenceLog, p.entry.Slot(), s.id)
+			p.timers.silenceKill.push(p.now+silenceKill, p.entry.Slot(), s.id)
 		}
 	}
-	detail := ""
+	var detail []byte
 	switch ev {
 	case tlsrecord.Alert:
-		detail = parser.AlertName()
+		detail = []byte(parser.AlertName())
 	case tlsrecord.NotTLS:
-		detail = printable(rest)
+		detail = rest
 		if s.half[toClient].ended() { // nobody reads, for example, the client's QUIT
-			p.actAll(s, s.led.Close(), toServer, 0, "")
+			p.actAll(s, s.led.Close(), toServer, 0, nil)
 			return
 		}
 	}
@@ -83,18 +86,18 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 }
 
 func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
-	detail := ""
+	var detail []byte
 	switch ev {
 	case tlsrecord.ServerHello:
 		s.tlsVersion = parser.Version()
-		detail = versionName(s.tlsVersion)
+		detail = []byte(versionName(s.tlsVersion))
 	case tlsrecord.Alert:
-		detail = parser.AlertName()
+		detail = []byte(parser.AlertName())
 	case tlsrecord.NotTLS:
 		if s.clearText && s.led.State() < starttls.Begun {
 			return // another line of the same
 		}
-		detail = printable(rest)
+		detail = rest
 	}
 	p.actAll(s, s.led.ServerRecord(ev, parser.Version()), toClient, 0, detail)
 }

@@ -57,14 +57,14 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		p.refuseReply(s, start, ev.Line, n, true, ev.To.Note)
 	case ev.To.Verb == smtp.VerbGreeting:
 		if ev.Code == 220 && ev.First {
-			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, printable(ev.Text))
+			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, ev.Text)
 		}
 	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
 		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
 		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
 		// STARTTLS, and its sender begins TLS now.
 		if ev.First {
-			p.act(s, verdict.SurplusReply, toClient, ev.Code, printable(ev.Text))
+			p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text)
 		}
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
@@ -73,7 +73,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	case ev.Code == 235: // RFC 4954 §4
 		s.led.Authenticated()
 	case (ev.To.Verb == smtp.VerbTURN || ev.To.Verb == smtp.VerbATRN) && s.dlg.Mode() == smtp.Left:
-		if !p.act(s, verdict.RoleSwap, toClient, ev.Code, ev.To.Verb.String()) {
+		if !p.act(s, verdict.RoleSwap, toClient, ev.Code, []byte(ev.To.Verb.String())) {
 			s.lost = true
 			p.pass(s)
 		}
@@ -89,7 +89,7 @@ func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
 		if !s.settled { // else it is a second answer to STARTTLS
 			action = min(action, verdict.Log)
 		}
-		p.actAs(s, f, action, toClient, ev.Code, printable(ev.Text))
+		p.actAs(s, f, action, toClient, ev.Code, ev.Text)
 	}
 }
 
@@ -142,7 +142,7 @@ func (p *Pipeline) partialAnswer(s *session, head []byte, n int, start seqnum.Va
 // it can't.
 func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n int) {
 	if !p.rewriteReply(s, start, head, n, false, &refusals[notNow]) {
-		p.report(s, verdict.AnsweredForServer, verdict.Kill, toClient, 0, printable(head))
+		p.report(s, verdict.AnsweredForServer, verdict.Kill, toClient, 0, head)
 		p.kill(s, verdict.AnsweredForServer)
 	}
 }
@@ -150,7 +150,7 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 // answerLine judges a line that answers STARTTLS. One answer is one finding: that of
 // its last line, or of the line that contradicts the first.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
-	said := printable(ev.Text) // before any edit
+	said := p.quote(ev.Text) // before any edit
 	refuses := 400 <= ev.Code && ev.Code < 600
 	if ev.First {
 		s.answer.start, s.answer.refused = start, refuses
@@ -200,7 +200,7 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	if ev.Code != 220 && s.early == earlyHello {
 		// What waited for a 220 would be read as commands.
 		s.early = earlyOctets
-		p.act(s, verdict.CommandInjection, toServer, 0, "ClientHello")
+		p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
 	}
 }
 
@@ -211,7 +211,7 @@ func (p *Pipeline) refuseReply(s *session, start seqnum.Value, line []byte, n in
 		return
 	}
 	if !p.rewriteReply(s, start, line, n, whole, &refusals[note]) {
-		p.report(s, verdict.UnfitAnswer, verdict.Kill, toClient, 0, printable(line))
+		p.report(s, verdict.UnfitAnswer, verdict.Kill, toClient, 0, line)
 		p.kill(s, verdict.UnfitAnswer)
 	}
 }
@@ -231,11 +231,7 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	}
 	o.clean = o.clean && ev.Odd == 0
 	offers, found := s.led.EHLOLine(ev)
-	detail := ""
-	if list := found.List(); len(list) > 0 {
-		detail = printable(ev.Text)
-	}
-	if p.actAll(s, found, toClient, ev.Code, detail) {
+	if p.actAll(s, found, toClient, ev.Code, ev.Text) {
 		return
 	}
 	if offers && s.rules.StartTLS == policy.Hide {
@@ -247,7 +243,7 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 		o.prev = start
 	}
 	if ev.Final {
-		p.actAll(s, s.led.EHLOEnd(), toClient, ev.Code, "")
+		p.actAll(s, s.led.EHLOEnd(), toClient, ev.Code, nil)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // segment is the way of one segment of a known session.
 func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.Packet) verdict.Kind {
 	p.entry = e
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	d := s.direction(fromLow)
 	h := &s.half[d]
 	h.counts.Packets++
@@ -51,7 +51,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 // reset takes a RST. The session ends only where the receiver's does: at a sequence
 // number of exactly RCV.NXT (RFC 5961 §3.2), or as the answer to a SYN.
 func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	h := &s.half[d]
 	switch {
 	case s.phase == passing, s.phase == over:
@@ -73,7 +73,7 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 // then an end may have to repeat its last octets. The packet at hand ends at end, and
 // isLast says that it has a FIN.
 func (p *Pipeline) followEnd(e *flow.Entry[session], d int, end seqnum.Value, isLast bool) {
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	h, o := &s.half[d], &s.half[1-d]
 	if isLast && (!h.hasFIN || s.phase == passing || end == h.stream.Next()) { // one out of place is not the last word
 		h.finAcked = h.finAcked && end == h.fin
@@ -107,7 +107,7 @@ func (s *session) endedClass() flow.Class {
 
 // data takes a segment of a session that is being read.
 func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) verdict.Kind {
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	h := &s.half[d]
 	if !h.opened { // in its middle, or the other SYN was missed
 		h.open(synSeen{first: seqnum.Value(v.Seq)})
@@ -121,7 +121,7 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 		}
 		s.phase = dialogue
 	}
-	if s.second.seen && !p.settleSYN(s, d) && s.enforce {
+	if s.syns != nil && !p.settleSYN(s, d) && s.enforce {
 		return verdict.Drop
 	}
 	dirty := p.acknowledge(s, d)
@@ -151,7 +151,7 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 // acknowledge takes the acknowledgement and the window of a segment of direction d,
 // which are about the other direction. It says whether it changed the segment.
 func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
-	v := &p.view
+	v := p.view
 	if !v.Flags.Has(packet.ACK) {
 		return false
 	}
@@ -192,7 +192,7 @@ func (p *Pipeline) gap(s *session, d int) {
 	if s.rules.EditsCommands {
 		action = verdict.Kill // what is to be refused could pass unread
 	}
-	if p.actAs(s, verdict.Gap, action, d, 0, "") {
+	if p.actAs(s, verdict.Gap, action, d, 0, nil) {
 		return
 	}
 	p.pass(s)
@@ -201,7 +201,7 @@ func (p *Pipeline) gap(s *session, d int) {
 // octets takes a segment's payload: into the stream, through inspection, and to the
 // receiver as far as it may.
 func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, dirty bool) verdict.Kind {
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	h := &s.half[d]
 	seq := seqnum.Value(v.Seq)
 	end := seq.Add(len(v.Payload))
@@ -299,7 +299,7 @@ func (p *Pipeline) kindOf(s *session, dirty bool) verdict.Kind {
 // give lets the packet at hand through as far as its octets may go, after what is
 // held before it.
 func (p *Pipeline) give(e *flow.Entry[session], d int, pk *dataplane.Packet, dirty bool) verdict.Kind {
-	s, v := &e.Value, &p.view
+	s, v := &e.Value, p.view
 	h := &s.half[d]
 	p.letGoInOrder(s)
 	limit := s.limit(d)
@@ -391,7 +391,7 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 	}
 	n := int(h.parsed.Sub(before))
 	if p.tap != nil && n > 0 {
-		p.tap.Inspected(s.ends, d == toServer, b[:min(n, len(b))])
+		p.tap.Inspected(s.ends(), d == toServer, b[:min(n, len(b))])
 	}
 	return n > 0
 }
@@ -419,7 +419,7 @@ func (p *Pipeline) full(s *session, d int) verdict.Kind {
 		}
 	case WhenKill:
 		if s.enforce {
-			p.find(s, verdict.MemoryLimit, d, 0, "")
+			p.find(s, verdict.MemoryLimit, d, 0, nil)
 			p.kill(s, verdict.MemoryLimit)
 			return verdict.Drop
 		}
@@ -435,7 +435,7 @@ func (p *Pipeline) giveUp(s *session, d int, f verdict.Finding) {
 	p.stats.lost(causeFlowMemory, WhenPass)
 	if bit := uint64(1) << f; s.reported&bit == 0 {
 		s.reported |= bit
-		p.report(s, f, min(s.rules.Action(f), verdict.Log), d, 0, "")
+		p.report(s, f, min(s.rules.Action(f), verdict.Log), d, 0, nil)
 	}
 	p.pass(s)
 }

@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"net/netip"
+
 	"keepword/dataplane"
 	"keepword/inspect/flow"
 	"keepword/inspect/packet"
@@ -9,7 +11,6 @@ import (
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
-	"keepword/inspect/tlsrecord"
 	"keepword/inspect/verdict"
 )
 
@@ -48,16 +49,16 @@ type half struct {
 	acked    seqnum.Value // octets before it were acknowledged by the receiver
 	unseen   seqnum.Value // octets before it too, some of them never seen here
 	fin      seqnum.Value // sequence number of the FIN, where hasFIN
-	counts   Counts
-	opened   bool // the first sequence number is known
-	met      bool // its SYN was acknowledged
+	opened   bool         // the first sequence number is known
+	met      bool         // its SYN was acknowledged
 	hasFIN   bool
 	finAcked bool
 	// resetSent says that the last packet of a killed connection went on as a reset.
 	resetSent bool
 	scaled    bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
-	scale     uint8
 	signed    bool // and a signature (RFC 2385, RFC 5925)
+	scale     uint8
+	counts    Counts
 }
 
 func (h *half) open(syn synSeen) {
@@ -90,45 +91,56 @@ func (h *half) isLast(end seqnum.Value) bool {
 	return end == h.stream.Next() && !hole
 }
 
-// handshake is what only a session in its TLS handshake needs.
-type handshake struct{ records [2]tlsrecord.Parser }
-
-// session is one SMTP connection.
+// session is one SMTP connection. There may be a million of them, most of them idle:
+// what few need is borrowed.
 type session struct {
 	half  [2]half
-	dlg   smtp.Dialogue
-	led   starttls.Ledger
-	ends  Endpoints
-	rules *policy.Rules
-	tls   *handshake
-	env   *envelope
-	held  []held
-	start int64
-	again synSeen // a later SYN of the client, which only a server that has forgotten this connection answers
-	// second is another SYN of the server, until the client tells which it took.
-	second synSeen
+	phase phase
+	early earliness
 
-	sni        string
-	tlsVersion uint16
-	reported   uint64 // bit per finding that is reported once a session
-	phase      phase
-	clientLow  bool // the client is the key's low end
-	enforce    bool
-	isDone     bool // reported
-	alerted    bool
-	lost       bool // part of it went unseen
-	midstream  bool // its beginning did
-	inLine     bool // the client was given a part of a line
-	surplus    bool // the client was sent a reply that nothing had asked for
-	clearText  bool // the client was sent a line in clear text behind the 220
-	settled    bool // STARTTLS was answered, and no command has come since
-	wasReset   bool // by an end, while it was read
-	early      earliness
-	bypassed   bool
+	clientLow bool // the client is the key's low end
+	enforce   bool
+	isDone    bool // reported
+	alerted   bool
+	bypassed  bool
+	lost      bool // part of it went unseen
+	midstream bool // its beginning did
+	wasReset  bool // by an end, while it was read
+	inLine    bool // the client was given a part of a line
+	surplus   bool // the client was sent a reply that nothing had asked for
+	clearText bool // the client was sent a line in clear text behind the 220
+	settled   bool // STARTTLS was answered, and no command has come since
 
 	offer  offerEdit
 	answer answerEdit
 	refuse refuseEdit
+
+	tlsVersion uint16 // that the ServerHello chose
+	iface      uint32
+	dlg        smtp.Dialogue
+	led        starttls.Ledger
+	key        *flow.Key // its entry's
+	id         uint64
+	start      int64
+	reported   uint64 // bit per finding that is reported once a session
+	rules      *policy.Rules
+	said       said
+	held       *waiting   // nil: nothing is
+	syns       *laterSYNs // nil: there were none
+	tls        *handshake // nil: it is not under way
+}
+
+// warm reads from every part of s that a segment needs.
+func (s *session) warm() uint64 {
+	c, o := &s.half[toServer], &s.half[toClient]
+	return uint64(c.parsed) + uint64(o.stream.Base()) + uint64(o.acked) + uint64(s.iface) + uint64(s.dlg.Mode()) + s.id
+}
+
+func (s *session) client() netip.AddrPort { return s.key.End(s.clientLow) }
+func (s *session) server() netip.AddrPort { return s.key.End(!s.clientLow) }
+
+func (s *session) ends() Endpoints {
+	return Endpoints{ID: s.id, Iface: s.iface, Client: s.client(), Server: s.server()}
 }
 
 // noteGiven notes whether the client has a part of a line.
@@ -154,14 +166,14 @@ func (s *session) replaceable(v *packet.View, fromLow bool) bool {
 // reopened says that the server answers a later SYN than the session's: both ends have
 // forgotten the old connection.
 func (s *session) reopened(v *packet.View, fromLow bool) bool {
-	return s.again.seen && v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK &&
-		s.direction(fromLow) == toClient && seqnum.Value(v.Ack) == s.again.first
+	return s.syns != nil && s.syns.again.seen && v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK &&
+		s.direction(fromLow) == toClient && seqnum.Value(v.Ack) == s.syns.again.first
 }
 
 // admit makes a session for a packet that belongs to none, in place of old where that
 // is not nil. Where it returns none, the packet's verdict is kind.
-func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
-	v := &p.view
+func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
+	v := &a.view
 	opens := v.Flags&(packet.SYN|packet.RST) == packet.SYN
 	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST)) {
 		return nil, verdict.Accept // carries nothing
@@ -186,11 +198,10 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 	}
 	var syn synSeen
 	if old != nil {
-		if old.Value.reopened(v, fromLow) {
-			syn = old.Value.again
+		if old.Value.reopened(v, a.fromLow) {
+			syn = old.Value.syns.again
 		}
-		p.end(&old.Value, EndClosed)
-		p.flows.Remove(old)
+		p.remove(old, EndClosed)
 	}
 	if p.flows.Full() {
 		if !opens && !p.passive && p.flows.Len(flow.Ended)+p.flows.Len(flow.Embryonic) == 0 {
@@ -198,30 +209,36 @@ func (p *Pipeline) admit(old *flow.Entry[session], key *flow.Key, fromLow bool, 
 		}
 		p.evict()
 	}
-	e = p.flows.Insert(key, p.now)
+	e = p.flows.Insert(&a.key, a.hash, p.now)
+	p.ids = max(p.ids+1, 1) // never 0
 	s := &e.Value
-	*s = session{clientLow: fromLow == clientIsSource, start: pk.Time, held: s.held[:0]}
+	*s = session{
+		key: &e.Key, clientLow: a.fromLow == clientIsSource,
+		id: p.ids, iface: pk.Iface, start: pk.Time,
+	}
 	if syn.seen {
 		s.half[toServer].open(syn)
 	}
-	p.ids = max(p.ids+1, 1) // never 0
-	s.ends = Endpoints{
-		ID: p.ids, Iface: pk.Iface,
-		Client: key.End(s.clientLow), Server: key.End(!s.clientLow),
-	}
-	s.rules = p.policy.Rules(s.ends.Server)
+	s.rules = p.policy.Rules(s.server())
 	s.enforce = !p.passive && s.rules.Mode == verdict.Enforce
 	s.dlg.Init(&p.heads)
 	s.led.Init(s.rules.MinTLS)
 	if !opens {
 		s.midstream = true
-		p.find(s, verdict.Midstream, s.direction(fromLow), 0, "")
+		p.find(s, verdict.Midstream, s.direction(a.fromLow), 0, nil)
 		if !p.passive {
 			s.lost = true
 			p.pass(s)
 		}
 	}
 	return e, verdict.None
+}
+
+// remove ends a session that is not over yet, and forgets it.
+func (p *Pipeline) remove(e *flow.Entry[session], reason EndReason) {
+	p.end(&e.Value, reason)
+	p.syns.put(&e.Value.syns)
+	p.flows.Remove(e)
 }
 
 // roles says whether the SMTP client sent a segment of an unknown connection: it opens
@@ -247,8 +264,7 @@ func (p *Pipeline) evict() {
 				p.stats.lost(causeFlowsFull, WhenPass)
 				e.Value.lost = true
 			}
-			p.end(&e.Value, EndForced)
-			p.flows.Remove(e)
+			p.remove(e, EndForced)
 			return
 		}
 	}
@@ -268,22 +284,19 @@ func (p *Pipeline) pass(s *session) {
 	s.phase = passing
 }
 
-// release gives back all that a session borrowed. Packets still held are let
+// release gives back all that a session borrowed for reading. Packets still held are let
 // through in the order of their octets.
 func (p *Pipeline) release(s *session) {
 	p.letGo(s, verdict.Accept)
 	for d := range s.half {
 		h := &s.half[d]
 		if h == p.atHand && h.stream.Restore(seqnum.Value(p.view.Seq), p.view.Payload) {
-			p.edited = true
+			p.edited = true // it goes on, and its stream is not there any more
 		}
 		h.stream.Release(p.memory)
 	}
 	s.dlg.Release()
-	if s.tls != nil {
-		p.handshakes.put(s.tls)
-		s.tls = nil
-	}
+	p.handshakes.put(&s.tls)
 }
 
 // end reports a session that carried any octet, once, and lets it go.
@@ -296,7 +309,7 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 	if !wasKilled && s.phase != passing && s.phase != opening {
 		closing := s.led.Close()
 		for _, f := range closing.List() {
-			p.find(s, f, toServer, 0, "")
+			p.find(s, f, toServer, 0, nil)
 		}
 	}
 	if wasKilled {
@@ -306,28 +319,27 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 		p.release(s)
 	}
 	if s.half[toServer].counts.Octets+s.half[toClient].counts.Octets > 0 {
-		r := s.record(reason, p.now)
-		p.stats.outcomes[r.Outcome].Add(1)
-		p.sink.FlowEnd(r)
+		p.record(s, reason)
+		p.stats.outcomes[p.ended.Outcome].Add(1)
+		p.sink.FlowEnd(&p.ended)
 	}
-	if s.env != nil {
-		p.envelopes.put(s.env)
-		s.env = nil
-	}
+	p.forget(&s.said)
 	if !wasKilled {
 		s.phase = over
 	}
 }
 
-func (s *session) record(reason EndReason, now int64) *FlowRecord {
-	r := &FlowRecord{
-		Flow: s.ends, Start: s.start, End: max(now, s.start),
+// record makes p.ended the account of s.
+func (p *Pipeline) record(s *session, reason EndReason) {
+	r := &p.ended
+	*r = FlowRecord{
+		Flow: s.ends(), Start: s.start, End: max(p.now, s.start),
 		ToServer: s.half[toServer].counts, ToClient: s.half[toClient].counts,
 		State: FlowEstablished, Reason: reason, Alerted: s.alerted, Bypassed: s.bypassed,
 		Steps:      s.led.Steps(),
 		Outcome:    s.led.Outcome(s.phase == killed, s.lost || s.midstream && !s.led.Introduced()),
 		ReplyCode:  s.led.ReplyCode(),
-		TLSVersion: s.tlsVersion, SNI: s.sni,
+		TLSVersion: s.tlsVersion,
 	}
 	switch {
 	case s.phase == opening:
@@ -337,8 +349,5 @@ func (s *session) record(reason EndReason, now int64) *FlowRecord {
 	case s.bypassed:
 		r.State = FlowBypassed
 	}
-	if s.env != nil {
-		r.HELO, r.MailFrom, r.RcptTo = s.env.helo(), s.env.from(), s.env.rcpt()
-	}
-	return r
+	s.said.tell(r)
 }

@@ -32,6 +32,7 @@ func (w When) String() string { return whenNames[w] }
 
 // counters are written by the worker and read by anyone.
 type counters struct {
+	decided     [verdict.Hold + 1]uint64 // the worker's own, published between batches
 	packets     [verdict.Hold + 1]atomic.Uint64
 	findings    [verdict.Findings][verdict.Kill + 1]atomic.Uint64
 	outcomes    [starttls.OutcomeKilled + 1]atomic.Uint64
@@ -46,6 +47,9 @@ func (c *counters) lost(cause Cause, when When) { c.lostSight[cause][when].Add(1
 
 // publish stores what is known between two batches.
 func (p *Pipeline) publish() {
+	for k, n := range p.stats.decided {
+		p.stats.packets[k].Store(n)
+	}
 	for _, c := range [...]flow.Class{flow.Embryonic, flow.Open, flow.Ended, flow.Reset} {
 		p.stats.flows[c].Store(int64(p.flows.Len(c)))
 	}

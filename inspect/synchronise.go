@@ -21,6 +21,22 @@ type synSeen struct {
 	signed bool // it has a signature (RFC 2385, RFC 5925)
 }
 
+// laterSYNs are SYNs after those that opened a session.
+type laterSYNs struct {
+	// again is one of the client, which only a server that has forgotten this connection
+	// answers.
+	again synSeen
+	// second is another of the server, until the client tells which it took.
+	second synSeen
+}
+
+func (p *Pipeline) laterSYNs(s *session) *laterSYNs {
+	if s.syns == nil {
+		s.syns = p.syns.get()
+	}
+	return s.syns
+}
+
 func synOf(v *packet.View) synSeen {
 	syn := synSeen{first: seqnum.Value(v.Seq).Add(1), seen: true}
 	o, _ := packet.ParseOptions(v.Options) // of malformed ones Linux takes as much
@@ -33,7 +49,7 @@ func synOf(v *packet.View) synSeen {
 
 // synchronise takes a SYN (RFC 9293 §3.5).
 func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
-	v, h := &p.view, &s.half[d]
+	v, h := p.view, &s.half[d]
 	if len(v.Payload) > 0 {
 		p.once(s, verdict.DataOnSYN, d)
 		if s.enforce {
@@ -79,12 +95,13 @@ func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) 
 	switch {
 	case syn.first == h.first:
 	case d == toServer && !p.view.Flags.Has(packet.ACK):
-		s.again = syn
+		p.laterSYNs(s).again = syn
 	case d == toClient && s.phase < passing && !h.met && h.acked == h.first:
-		if s.second.seen && s.second.first != syn.first && s.enforce {
+		later := p.laterSYNs(s)
+		if later.second.seen && later.second.first != syn.first && s.enforce {
 			return verdict.Drop // one of three can't be told by what the client acknowledges
 		}
-		s.second = syn
+		later.second = syn
 	}
 	return p.kindOf(s, dirty)
 }
@@ -93,18 +110,21 @@ func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) 
 // took. It returns false for octets of the server that come before it: until then
 // nobody knows where they stand.
 func (p *Pipeline) settleSYN(s *session, d int) bool {
-	v, h := &p.view, &s.half[toClient]
+	if s.syns == nil || !s.syns.second.seen {
+		return true
+	}
+	v, h := p.view, &s.half[toClient]
 	switch {
 	case d == toClient:
 		return len(v.Payload) == 0
 	case !v.Flags.Has(packet.ACK):
-	case seqnum.Value(v.Ack) == s.second.first:
+	case seqnum.Value(v.Ack) == s.syns.second.first:
 		p.letGo(s, verdict.Drop)
 		h.stream.Release(p.memory)
-		h.open(s.second)
-		s.second = synSeen{}
+		h.open(s.syns.second)
+		s.syns.second = synSeen{}
 	case seqnum.Value(v.Ack) == h.first:
-		s.second = synSeen{}
+		s.syns.second = synSeen{}
 	}
 	return true
 }

@@ -79,8 +79,7 @@ func (p *Pipeline) sweep(c flow.Class, idle int64) {
 		if e == nil || p.now-e.Touched < idle {
 			return
 		}
-		p.end(&e.Value, EndTimeout)
-		p.flows.Remove(e)
+		p.remove(e, EndTimeout)
 	}
 }
 
@@ -91,7 +90,7 @@ func (p *Pipeline) each(q *queue, f func(*session)) {
 		if !ok {
 			return
 		}
-		if e := p.flows.Slotted(d.slot); e != nil && e.Value.ends.ID == d.id && e.Value.phase < passing {
+		if e := p.flows.Slotted(d.slot); e != nil && e.Value.id == d.id && e.Value.phase < passing {
 			f(&e.Value)
 		}
 	}
@@ -109,7 +108,7 @@ func (p *Pipeline) silent(s *session, last bool) {
 	} else if action != verdict.Kill {
 		return
 	}
-	p.report(s, verdict.SilenceAfter220, action, toClient, 220, "")
+	p.report(s, verdict.SilenceAfter220, action, toClient, 220, nil)
 	if last && s.enforce {
 		p.kill(s, verdict.SilenceAfter220)
 	}

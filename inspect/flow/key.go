@@ -17,34 +17,36 @@ type Key struct {
 	ports     uint32 // the lower end's, the higher end's
 }
 
-// addr is an address as a number, its first half first.
-type addr [2]uint64
+// addr is an address as a number.
+type addr struct{ first, last uint64 }
 
 func addrOf(b *[16]byte) addr {
 	return addr{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
 func (a addr) octets() (b [16]byte) {
-	binary.BigEndian.PutUint64(b[:8], a[0])
-	binary.BigEndian.PutUint64(b[8:], a[1])
+	binary.BigEndian.PutUint64(b[:8], a.first)
+	binary.BigEndian.PutUint64(b[8:], a.last)
 	return b
 }
 
-func (a addr) less(b addr) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
+func (a addr) less(b addr) bool { return a.first < b.first || a.first == b.first && a.last < b.last }
 
-// KeyOf returns the key of v's connection, and whether its lower end sent v.
-func KeyOf(v *packet.View) (k Key, fromLow bool) {
+// Set makes k the key of v's connection, and says whether its lower end sent v.
+func (k *Key) Set(v *packet.View) (fromLow bool) {
 	src, dst := addrOf(&v.Src), addrOf(&v.Dst)
-	if src.less(dst) || src == dst && v.SrcPort <= v.DstPort {
-		return Key{src, dst, uint32(v.SrcPort)<<16 | uint32(v.DstPort)}, true
+	srcPort, dstPort := uint32(v.SrcPort), uint32(v.DstPort)
+	if fromLow = src.less(dst) || src == dst && srcPort <= dstPort; !fromLow {
+		src, dst, srcPort, dstPort = dst, src, dstPort, srcPort
 	}
-	return Key{dst, src, uint32(v.DstPort)<<16 | uint32(v.SrcPort)}, false
+	k.low, k.high, k.ports = src, dst, srcPort<<16|dstPort
+	return fromLow
 }
 
 // hash spreads k over 64 bits. Without the seeds nobody can make keys that collide.
 func (k *Key) hash(seed *[4]uint64) uint64 {
-	x := fold(k.low[0]^seed[0], k.low[1]^seed[1])
-	y := fold(k.high[0]^seed[2], k.high[1]^seed[3])
+	x := fold(k.low.first^seed[0], k.low.last^seed[1])
+	y := fold(k.high.first^seed[2], k.high.last^seed[3])
 	return fold(x^uint64(k.ports)^seed[1], y^seed[0])
 }
 

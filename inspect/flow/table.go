@@ -3,7 +3,7 @@ package flow
 import "hash/maphash"
 
 // Class sorts flows by how long they may be idle. Each class is kept in the order in
-// which its flows were last touched.
+// which its flows were last touched, to within Grain.
 type Class uint8
 
 const (
@@ -19,31 +19,35 @@ const (
 	classes
 )
 
+// Grain is how far Touched may lag behind, in nanoseconds. A flow moves to its class's
+// newest end no more often than that, for its neighbours there are far apart in memory.
+const Grain = 1e9
+
 // Entry is one flow in a Table. Its address is stable while it is in the table.
 type Entry[T any] struct {
-	Value   T
 	Key     Key
-	Touched int64 // as given to Touch
+	Touched int64 // when it was touched last, or up to Grain before
 	hash    uint32
-	slot    uint32
-	prev    uint32 // slot+1 in the class's list, 0: none
+	slot    uint32 // its place, from 1
+	prev    uint32 // slot in the class's list, 0: none
 	next    uint32
 	class   Class
 	used    bool
+	Value   T
 }
 
 // chunk is how many entries are allocated at once.
 const chunk = 1024
 
-type list struct{ oldest, newest uint32 } // slot+1
+type list struct{ oldest, newest uint32 } // slots
 
 // Table is a hash table of flows under a cap. It allocates only to grow, and is not
 // safe for more than one goroutine.
 type Table[T any] struct {
 	seed   [4]uint64
-	index  []uint32 // slot+1 at hash, linear probing
+	index  []uint32 // slot at hash, linear probing
 	chunks []*[chunk]Entry[T]
-	free   uint32 // slot+1 of the first free entry, linked by next
+	free   uint32 // slot of the first free entry, linked by next
 	lists  [classes]list
 	count  [classes]int
 	limit  int
@@ -75,18 +79,34 @@ func (t *Table[T]) Full() bool {
 	return n >= t.limit
 }
 
-func (t *Table[T]) at(slot1 uint32) *Entry[T] {
-	return &t.chunks[(slot1-1)/chunk][(slot1-1)%chunk]
+func (t *Table[T]) at(slot uint32) *Entry[T] {
+	return &t.chunks[(slot-1)/chunk][(slot-1)%chunk]
 }
 
-func (t *Table[T]) hash(k *Key) uint32 { return uint32(k.hash(&t.seed)) }
+// Hash returns where k's search begins: it is an argument of Find and Insert, so that
+// many searches can be begun before the first ends.
+func (t *Table[T]) Hash(k *Key) uint32 { return uint32(k.hash(&t.seed)) }
 
-// Find returns the flow of that key, nil where there is none.
-func (t *Table[T]) Find(k *Key) *Entry[T] {
-	h := t.hash(k)
+// Begin reads the first that a search looks at, and returns what Approach wants. A flow
+// that was not seen for long is far away in memory: the reads of several searches, done
+// one after the other before anything needs them, wait for it together.
+func (t *Table[T]) Begin(hash uint32) (slot uint32) {
+	return t.index[hash&uint32(len(t.index)-1)]
+}
+
+// Approach returns the entry that a search comes to first, nil where it ends at once.
+func (t *Table[T]) Approach(slot uint32) *Entry[T] {
+	if slot == 0 {
+		return nil
+	}
+	return t.at(slot)
+}
+
+// Find returns the flow of that key and hash, nil where there is none.
+func (t *Table[T]) Find(k *Key, hash uint32) *Entry[T] {
 	mask := uint32(len(t.index) - 1)
-	for i := h & mask; t.index[i] != 0; i = (i + 1) & mask {
-		if e := t.at(t.index[i]); e.hash == h && e.Key == *k {
+	for i := hash & mask; t.index[i] != 0; i = (i + 1) & mask {
+		if e := t.at(t.index[i]); e.hash == hash && e.Key == *k {
 			return e
 		}
 	}
@@ -96,20 +116,19 @@ func (t *Table[T]) Find(k *Key) *Entry[T] {
 // Insert adds a flow of class Embryonic, which must not be there yet; the table must
 // not be Full. Its Value is what the entry held when it was removed: the caller
 // makes it new.
-func (t *Table[T]) Insert(k *Key, now int64) *Entry[T] {
+func (t *Table[T]) Insert(k *Key, hash uint32, now int64) *Entry[T] {
 	if t.free == 0 {
 		t.grow()
 	}
-	slot1 := t.free
-	e := t.at(slot1)
+	e := t.at(t.free)
 	t.free = e.next
-	e.Key, e.hash, e.used, e.class = *k, t.hash(k), true, Embryonic
+	e.Key, e.hash, e.used, e.class = *k, hash, true, Embryonic
 	mask := uint32(len(t.index) - 1)
 	i := e.hash & mask
 	for t.index[i] != 0 {
 		i = (i + 1) & mask
 	}
-	t.index[i] = slot1
+	t.index[i] = e.slot
 	t.link(e, now)
 	return e
 }
@@ -149,8 +168,7 @@ func (t *Table[T]) Remove(e *Entry[T]) {
 
 // Touch makes e the newest of class c.
 func (t *Table[T]) Touch(e *Entry[T], now int64, c Class) {
-	if e.class == c && t.lists[c].newest == e.slot {
-		e.Touched = now
+	if e.class == c && now-e.Touched < Grain {
 		return
 	}
 	t.unlink(e)
@@ -158,8 +176,8 @@ func (t *Table[T]) Touch(e *Entry[T], now int64, c Class) {
 	t.link(e, now)
 }
 
-// Oldest returns the flow of class c that was touched longest ago, nil where there is
-// none.
+// Oldest returns the flow of class c that was touched longest ago, to within Grain, nil
+// where there is none.
 func (t *Table[T]) Oldest(c Class) *Entry[T] {
 	if o := t.lists[c].oldest; o != 0 {
 		return t.at(o)

@@ -2,8 +2,12 @@ package packet
 
 import "encoding/binary"
 
-// mapped begins an IPv4-mapped IPv6 address.
-var mapped = [12]byte{10: 0xff, 11: 0xff}
+// mapAddress makes a the IPv4-mapped IPv6 address of the four octets of b. It is written
+// in halves, as others read it: a load of what several stores wrote would wait for them.
+func mapAddress(a *[16]byte, b []byte) {
+	clear(a[:8])
+	binary.BigEndian.PutUint64(a[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(b)))
+}
 
 // Parse reads the packet that b begins with; what b has beyond the packet's IP length
 // is padding of the link. It sets v afresh. Where the class is not OK, only Version,
@@ -46,10 +50,8 @@ func (v *View) parseIPv4(b []byte) (c Class, proto uint8, at int) {
 	}
 	v.Version = 4
 	v.HopLimit = b[8]
-	copy(v.Src[:], mapped[:])
-	copy(v.Src[12:], b[12:16])
-	copy(v.Dst[:], mapped[:])
-	copy(v.Dst[12:], b[16:20])
+	mapAddress(&v.Src, b[12:16])
+	mapAddress(&v.Dst, b[16:20])
 
 	header := int(b[0]&0x0f) * 4
 	total := int(binary.BigEndian.Uint16(b[2:]))

@@ -2,7 +2,7 @@ package reassembly
 
 import "math/bits"
 
-// The rings are powers of two octets, from minRing on.
+// The buffers are powers of two octets, from minRing on.
 const (
 	minRingBits = 11 // 2 KiB: any dialogue line, and an ordinary segment
 	maxRingBits = 24
@@ -11,10 +11,21 @@ const (
 // MaxRing is the most octets that a Stream can keep.
 const MaxRing = 1 << maxRingBits
 
-// Pool lends the rings of one worker's Streams under one cap. It is not safe for
-// more than one goroutine.
+// Buffer is memory of a Pool.
+type Buffer struct {
+	// Octets are a power of two, so that a Stream can use them as a ring.
+	Octets []byte
+
+	ahead  []span // of a Stream: beyond next, in order, apart from each other
+	edited []span // of a Stream: where the ring differs from what the sender sent
+}
+
+// spareSpans is how much room for spans a spare Buffer keeps.
+const spareSpans = 8
+
+// Pool lends Buffers under one cap. It is not safe for more than one goroutine.
 type Pool struct {
-	free  [maxRingBits + 1][][]byte
+	free  [maxRingBits + 1][]*Buffer
 	lent  int64
 	kept  int64
 	limit int64
@@ -26,8 +37,8 @@ func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
 // Used returns the octets that are lent and those kept as spare.
 func (p *Pool) Used() (lent, spare int64) { return p.lent, p.kept }
 
-// Get returns a buffer of at least size octets, a power of two, nil where the cap forbids it.
-func (p *Pool) Get(size int) []byte {
+// Get returns a Buffer of at least size octets, nil where the cap forbids it.
+func (p *Pool) Get(size int) *Buffer {
 	class := max(bits.Len(uint(size-1)), minRingBits)
 	if class > maxRingBits {
 		return nil
@@ -43,10 +54,10 @@ func (p *Pool) Get(size int) []byte {
 		return nil
 	}
 	p.lent += n
-	return make([]byte, n)
+	return &Buffer{Octets: make([]byte, n)}
 }
 
-// drop lets go of spare rings until n octets are free under the cap.
+// drop lets go of spare Buffers until n octets are free under the cap.
 func (p *Pool) drop(n int64) bool {
 	for class := maxRingBits; class >= minRingBits; class-- {
 		for f := p.free[class]; len(f) > 0 && p.lent+p.kept+n > p.limit; f = p.free[class] {
@@ -58,11 +69,19 @@ func (p *Pool) drop(n int64) bool {
 	return p.lent+p.kept+n <= p.limit
 }
 
-// Put gives back what Get returned, at its full length.
-func (p *Pool) Put(b []byte) {
-	b = b[:cap(b)]
-	class := bits.Len(uint(len(b) - 1))
-	p.lent -= int64(len(b))
-	p.kept += int64(len(b))
+// Put gives back what Get returned.
+func (p *Pool) Put(b *Buffer) {
+	b.ahead, b.edited = spare(b.ahead), spare(b.edited)
+	n := len(b.Octets)
+	p.lent -= int64(n)
+	p.kept += int64(n)
+	class := bits.Len(uint(n - 1))
 	p.free[class] = append(p.free[class], b)
+}
+
+func spare(s []span) []span {
+	if cap(s) > spareSpans {
+		return nil
+	}
+	return s[:0]
 }

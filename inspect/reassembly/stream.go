@@ -10,6 +10,7 @@ package reassembly
 
 import (
 	"bytes"
+	"slices"
 
 	"keepword/inspect/seqnum"
 )
@@ -50,11 +51,9 @@ type span struct{ first, end seqnum.Value }
 
 // Stream is one direction. Init makes it ready.
 type Stream struct {
-	base   seqnum.Value // the oldest octet kept
-	next   seqnum.Value // the first octet that is not there
-	ring   []byte       // octet s lies at ring[s mod len]
-	ahead  []span       // beyond next, in order, apart from each other
-	edited []span       // where the ring differs from what the sender sent
+	base seqnum.Value // the oldest octet kept
+	next seqnum.Value // the first octet that is not there
+	kept *Buffer      // octet s lies at Octets[s mod len]; nil where nothing is kept
 }
 
 // Init makes first the sequence number of the first octet.
@@ -69,10 +68,10 @@ func (s *Stream) Base() seqnum.Value { return s.base }
 // Hole returns the octets missing before those that arrived ahead; false where
 // nothing did.
 func (s *Stream) Hole() (first, end seqnum.Value, ok bool) {
-	if len(s.ahead) == 0 {
+	if s.kept == nil || len(s.kept.ahead) == 0 {
 		return 0, 0, false
 	}
-	return s.next, s.ahead[0].first, true
+	return s.next, s.kept.ahead[0].first, true
 }
 
 // Insert takes a segment's octets. Where they are known already, b is made equal to
@@ -102,7 +101,7 @@ func (s *Stream) Insert(seq seqnum.Value, b []byte, limit int, pool *Pool) (r Re
 		return r
 	}
 	switch {
-	case len(s.ahead) > 0:
+	case len(s.kept.ahead) > 0:
 		s.insertAmong(seq, b, &r)
 	case seq == s.next:
 		s.write(seq, b)
@@ -110,7 +109,7 @@ func (s *Stream) Insert(seq seqnum.Value, b []byte, limit int, pool *Pool) (r Re
 		r.Outcome = Advanced
 	default:
 		s.write(seq, b)
-		s.ahead = append(s.ahead, span{seq, end})
+		s.kept.ahead = append(s.kept.ahead, span{seq, end})
 		r.Outcome = Ahead
 	}
 	return r
@@ -119,21 +118,22 @@ func (s *Stream) Insert(seq seqnum.Value, b []byte, limit int, pool *Pool) (r Re
 // insertAmong takes octets at or beyond next while others wait ahead.
 func (s *Stream) insertAmong(seq seqnum.Value, b []byte, r *Result) {
 	end := seq.Add(len(b))
+	ahead := s.kept.ahead
 	// The runs i up to, not including, j touch b.
 	i := 0
-	for i < len(s.ahead) && s.ahead[i].end.Less(seq) {
+	for i < len(ahead) && ahead[i].end.Less(seq) {
 		i++
 	}
 	j := i
-	for j < len(s.ahead) && s.ahead[j].first.LessEq(end) {
+	for j < len(ahead) && ahead[j].first.LessEq(end) {
 		j++
 	}
-	if i == j && seq != s.next && len(s.ahead) >= MaxHoles {
+	if i == j && seq != s.next && len(ahead) >= MaxHoles {
 		r.Outcome = TooManyHoles
 		return
 	}
 	at := seq
-	for _, a := range s.ahead[i:j] {
+	for _, a := range ahead[i:j] {
 		if at.Less(a.first) {
 			s.write(at, b[at.Sub(seq):a.first.Sub(seq)])
 			at = a.first
@@ -148,44 +148,46 @@ func (s *Stream) insertAmong(seq seqnum.Value, b []byte, r *Result) {
 	}
 	merged := span{seq, end}
 	if i < j {
-		merged = span{seq.Min(s.ahead[i].first), end.Max(s.ahead[j-1].end)}
+		merged = span{seq.Min(ahead[i].first), end.Max(ahead[j-1].end)}
 	}
 	if merged.first == s.next {
 		s.next = merged.end
-		s.ahead = append(s.ahead[:i], s.ahead[j:]...)
+		s.kept.ahead = append(ahead[:i], ahead[j:]...)
 		r.Outcome = Advanced
 		return
 	}
 	if i == j {
-		s.ahead = append(s.ahead, span{})
-		copy(s.ahead[i+1:], s.ahead[i:])
+		ahead = slices.Insert(ahead, i, merged)
 	} else {
-		s.ahead = append(s.ahead[:i+1], s.ahead[j:]...)
+		ahead[i] = merged
+		ahead = append(ahead[:i+1], ahead[j:]...)
 	}
-	s.ahead[i] = merged
+	s.kept.ahead = ahead
 	r.Outcome = Ahead
 }
 
 // reserve makes the ring hold n octets from base on.
 func (s *Stream) reserve(n int, pool *Pool) bool {
-	if n <= len(s.ring) {
+	if s.kept != nil && n <= len(s.kept.Octets) {
 		return true
 	}
-	ring := pool.Get(n)
-	if ring == nil {
+	more := pool.Get(n)
+	if more == nil {
 		return false
 	}
-	if s.ring != nil {
+	if old := s.kept; old != nil {
 		last := s.next
-		if k := len(s.ahead); k > 0 {
-			last = s.ahead[k-1].end
+		if k := len(old.ahead); k > 0 {
+			last = old.ahead[k-1].end
 		}
 		a, b := s.view(s.base, last)
-		put(ring, s.base, a)
-		put(ring, s.base.Add(len(a)), b)
-		pool.Put(s.ring)
+		put(more.Octets, s.base, a)
+		put(more.Octets, s.base.Add(len(a)), b)
+		more.ahead, old.ahead = old.ahead, more.ahead
+		more.edited, old.edited = old.edited, more.edited
+		pool.Put(old)
 	}
-	s.ring = ring
+	s.kept = more
 	return true
 }
 
@@ -195,7 +197,7 @@ func put(ring []byte, seq seqnum.Value, b []byte) {
 	copy(ring, b[n:])
 }
 
-func (s *Stream) write(seq seqnum.Value, b []byte) { put(s.ring, seq, b) }
+func (s *Stream) write(seq seqnum.Value, b []byte) { put(s.kept.Octets, seq, b) }
 
 // view returns the octets from first to end where they lie, in at most two parts.
 func (s *Stream) view(first, end seqnum.Value) (a, b []byte) {
@@ -203,11 +205,12 @@ func (s *Stream) view(first, end seqnum.Value) (a, b []byte) {
 	if n <= 0 {
 		return nil, nil
 	}
-	at := int(first) & (len(s.ring) - 1)
-	if at+n <= len(s.ring) {
-		return s.ring[at : at+n], nil
+	ring := s.kept.Octets
+	at := int(first) & (len(ring) - 1)
+	if at+n <= len(ring) {
+		return ring[at : at+n], nil
 	}
-	return s.ring[at:], s.ring[:n-(len(s.ring)-at)]
+	return ring[at:], ring[:n-(len(ring)-at)]
 }
 
 // View returns octets that are kept, from first up to end, where they lie in the ring,
@@ -221,9 +224,10 @@ func (s *Stream) reconcile(seq seqnum.Value, b []byte, r *Result) {
 		return
 	}
 	r.Changed = true
+	ring := s.kept.Octets
 	for i := range b {
 		at := seq.Add(i)
-		if first := s.ring[int(at)&(len(s.ring)-1)]; b[i] != first {
+		if first := ring[int(at)&(len(ring)-1)]; b[i] != first {
 			r.Conflict = r.Conflict || !s.wasEdited(at)
 			b[i] = first
 		}
@@ -231,7 +235,7 @@ func (s *Stream) reconcile(seq seqnum.Value, b []byte, r *Result) {
 }
 
 func (s *Stream) wasEdited(at seqnum.Value) bool {
-	for _, e := range s.edited {
+	for _, e := range s.kept.edited {
 		if e.first.LessEq(at) && at.Less(e.end) {
 			return true
 		}
@@ -241,7 +245,7 @@ func (s *Stream) wasEdited(at seqnum.Value) bool {
 
 // Edited says that anything kept was edited: if nothing was, octets that Insert has
 // taken are equal to what is kept.
-func (s *Stream) Edited() bool { return len(s.edited) > 0 }
+func (s *Stream) Edited() bool { return s.kept != nil && len(s.kept.edited) > 0 }
 
 // Restore makes b, which begins at seq, equal to what is kept, as far as it is
 // kept; it says whether b changed.
@@ -269,11 +273,12 @@ func (s *Stream) Restore(seq seqnum.Value, b []byte) (changed bool) {
 func (s *Stream) Overwrite(seq seqnum.Value, b []byte) {
 	s.write(seq, b)
 	end := seq.Add(len(b))
-	if k := len(s.edited); k > 0 && s.edited[k-1].first.LessEq(seq) && seq.LessEq(s.edited[k-1].end) {
-		s.edited[k-1].end = s.edited[k-1].end.Max(end)
+	edited := s.kept.edited
+	if k := len(edited); k > 0 && edited[k-1].first.LessEq(seq) && seq.LessEq(edited[k-1].end) {
+		edited[k-1].end = edited[k-1].end.Max(end)
 		return
 	}
-	s.edited = append(s.edited, span{seq, end})
+	s.kept.edited = append(edited, span{seq, end})
 }
 
 // Forget lets go of the octets before first: the receiver has them, and inspection
@@ -284,19 +289,21 @@ func (s *Stream) Forget(first seqnum.Value, pool *Pool) {
 		return
 	}
 	s.base = first
-	for len(s.edited) > 0 && s.edited[0].end.LessEq(first) {
-		s.edited = append(s.edited[:0], s.edited[1:]...)
+	b := s.kept
+	if first == s.next && len(b.ahead) == 0 {
+		pool.Put(b)
+		s.kept = nil
+		return
 	}
-	if first == s.next && len(s.ahead) == 0 && s.ring != nil {
-		pool.Put(s.ring)
-		s.ring = nil
+	for len(b.edited) > 0 && b.edited[0].end.LessEq(first) {
+		b.edited = append(b.edited[:0], b.edited[1:]...)
 	}
 }
 
-// Release gives the ring back. s is to be used no more.
+// Release gives back all that is kept. s is to be used no more.
 func (s *Stream) Release(pool *Pool) {
-	if s.ring != nil {
-		pool.Put(s.ring)
+	if s.kept != nil {
+		pool.Put(s.kept)
 	}
 	*s = Stream{base: s.next, next: s.next}
 }

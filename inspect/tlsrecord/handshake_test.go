@@ -142,7 +142,7 @@ func parse(t testing.TB, pieces ...[]byte) []seen {
 			s := seen{Event: ev, At: at}
 			switch ev {
 			case ClientHello, ServerHello, HelloRetryRequest:
-				s.Version, s.SNI = p.Version(), p.SNI()
+				s.Version, s.SNI = p.Version(), string(p.SNI())
 				if p.Malformed() {
 					s.Alert = "malformed"
 				}

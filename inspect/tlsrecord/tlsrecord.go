@@ -229,8 +229,8 @@ func (p *Parser) body(b []byte) (n int, ev Event) {
 func (p *Parser) Version() uint16 { return p.hello.version }
 
 // SNI returns the host name in the ClientHello, or "" where it has none or one of more
-// than 255 octets. It may hold any octet. It allocates.
-func (p *Parser) SNI() string { return string(p.hello.name[:p.hello.nameLen]) }
+// than 255 octets. It may hold any octet. It is lent until the next Parse.
+func (p *Parser) SNI() []byte { return p.hello.name[:p.hello.nameLen] }
 
 // Malformed says that the last hello contradicts itself, so that its receiver will
 // refuse it. Version and SNI are then what was read up to the fault.

@@ -1,0 +1,117 @@
+package inspect
+
+import "keepword/inspect/smtp"
+
+// said is what the two ends said of themselves and of the first mail transaction, as it
+// goes into the flow's record.
+type said struct {
+	words              *words
+	helo, mail, second bool // EHLO or HELO; the first MAIL, and another, were heard
+	rcpts              uint8
+}
+
+// words are a piece of a chain of words, each behind an octet for its kind and one for
+// its length.
+type words struct {
+	next   *words
+	used   uint8
+	octets [55]byte
+}
+
+// Bounds of what is kept of a session. What does not fit is left out.
+const (
+	maxPieces = 9
+	maxWord   = 255
+	maxRcpts  = 8
+)
+
+// The kinds of words.
+const (
+	saidHELO = iota
+	saidFrom
+	saidRcpt
+	saidSNI
+)
+
+// noteCommand keeps what a command says.
+func (p *Pipeline) noteCommand(s *session, ev *smtp.ClientEvent) {
+	h := &s.said
+	switch ev.Verb {
+	case smtp.VerbEHLO, smtp.VerbHELO:
+		if !h.helo {
+			h.helo = true
+			p.note(s, saidHELO, smtp.Domain(ev.Line))
+		}
+	case smtp.VerbMAIL:
+		if h.mail {
+			h.second = true
+			return
+		}
+		h.mail = true
+		p.note(s, saidFrom, smtp.Path(ev.Line))
+	case smtp.VerbRCPT:
+		if !h.second && h.rcpts < maxRcpts {
+			h.rcpts++
+			p.note(s, saidRcpt, smtp.Path(ev.Line))
+		}
+	}
+}
+
+// note keeps a word.
+func (p *Pipeline) note(s *session, kind byte, word []byte) {
+	word = word[:min(len(word), maxWord)]
+	free := maxPieces * len(words{}.octets)
+	for w := s.said.words; w != nil; w = w.next {
+		free -= int(w.used)
+	}
+	if 2+len(word) > free {
+		return
+	}
+	p.append(s, []byte{kind, byte(len(word))})
+	p.append(s, word)
+}
+
+func (p *Pipeline) append(s *session, b []byte) {
+	for at := &s.said.words; len(b) > 0; at = &(*at).next {
+		if *at == nil {
+			*at = p.words.get()
+		}
+		w := *at
+		n := copy(w.octets[w.used:], b)
+		w.used += uint8(n)
+		b = b[n:]
+	}
+}
+
+// forget gives the words back.
+func (p *Pipeline) forget(h *said) {
+	for h.words != nil {
+		next := h.words.next
+		p.words.put(&h.words)
+		h.words = next
+	}
+}
+
+// tell fills in what r says of the session.
+func (h *said) tell(r *FlowRecord) {
+	var all [maxPieces * len(words{}.octets)]byte
+	b := all[:0]
+	for w := h.words; w != nil; w = w.next {
+		b = append(b, w.octets[:w.used]...)
+	}
+	for len(b) > 0 {
+		kind, end := b[0], 2+int(b[1])
+		word := string(b[2:end])
+		b = b[end:]
+		switch kind {
+		case saidHELO:
+			r.HELO = word
+		case saidFrom:
+			r.MailFrom = word
+		case saidRcpt:
+			r.RcptTo = append(r.RcptTo, word)
+		case saidSNI:
+			r.SNI = word
+		}
+	}
+}

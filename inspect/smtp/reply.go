@@ -1,7 +1,5 @@
 package smtp
 
-import "bytes"
-
 // ParseReplyLine reads a line of a reply (RFC 5321 §4.2, Reply-line): its code, 0
 // where the line is none, whether it is the reply's last, and its text.
 func ParseReplyLine(line []byte) (code int, final bool, text []byte) {
@@ -30,8 +28,10 @@ func ParseReplyLine(line []byte) (code int, final bool, text []byte) {
 // (RFC 5321 §4.1.1.1, ehlo-line), and what follows it. Keywords compare
 // without regard to case.
 func Keyword(text []byte) (keyword, params []byte) {
-	if i := bytes.IndexAny(text, " \t="); i >= 0 {
-		return text[:i], text[i+1:]
+	for i, c := range text {
+		if c == ' ' || c == '\t' || c == '=' {
+			return text[:i], text[i+1:]
+		}
 	}
 	return text, nil
 }

@@ -135,7 +135,11 @@ func (l *Ledger) EHLOLine(ev *smtp.ServerEvent) (offer bool, f Found) {
 		return false, f // the server's name and greeting
 	}
 	// A client that cuts the line at its blanks finds the keyword behind leading ones.
-	keyword, _ := smtp.Keyword(bytes.TrimLeft(ev.Text, " \t"))
+	text := ev.Text
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
+		text = text[1:]
+	}
+	keyword, _ := smtp.Keyword(text)
 	switch {
 	case smtp.EqualFold(keyword, "STARTTLS"):
 		l.offers = true

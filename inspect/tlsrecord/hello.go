@@ -1,5 +1,7 @@
 package tlsrecord
 
+import "bytes"
+
 // Handshake message types, RFC 8446 section 4.
 const (
 	messageClientHello = 1
@@ -13,6 +15,7 @@ const (
 )
 
 const (
+	extHeaderLen = 4  // RFC 8446 section 4.2
 	maxSessionID = 32 // RFC 8446 section 4.1.2
 	hostName     = 0  // the only NameType, RFC 6066 section 3
 )
@@ -63,7 +66,7 @@ type hello struct {
 	left      uint32 // octets of the message at hand still to come
 	need      uint32 // octets of the field at hand still to come
 	value     uint32 // a field of up to 4 octets, as a number
-	retry     uint8  // octets of random that were like retryRandom's, from the first
+	retry     uint8  // octets of random, while all were retryRandom's
 	nameLen   uint8
 	name      [maxName]byte
 	version   uint16
@@ -80,6 +83,9 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 		if h.field == fieldNone {
 			h.field, h.need, h.value = fieldHeader, 4, 0
 		}
+		if h.field == fieldExtHeader && h.need == extHeaderLen {
+			n += h.passExtensions(b[n:])
+		}
 		part := b[n:]
 		part = part[:min(uint32(len(part)), h.need)]
 		h.take(part)
@@ -91,16 +97,35 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 	return n, ev
 }
 
+// passExtensions passes over extensions of no interest that lie whole in b: most of a
+// hello.
+func (h *hello) passExtensions(b []byte) (n int) {
+	for len(b)-n >= extHeaderLen {
+		kind := uint32(b[n])<<8 | uint32(b[n+1])
+		size := extHeaderLen + int(b[n+2])<<8 + int(b[n+3])
+		if kind == extServerName || kind == extSupportedVersions || size > len(b)-n || uint32(size) > h.left {
+			break
+		}
+		n += size
+		h.left -= uint32(size)
+	}
+	if n > 0 {
+		h.nextExtension()
+	}
+	return n
+}
+
 // take reads a part of the field at hand.
 func (h *hello) take(part []byte) {
 	switch h.field {
 	case fieldSession, fieldSuites, fieldMethods, fieldChosen, fieldRest, fieldExt, fieldOtherName:
 	case fieldRandom:
-		for i, c := range part {
-			at := uint8(len(retryRandom)) - uint8(h.need) + uint8(i)
-			if h.retry == at && c == retryRandom[at] {
-				h.retry++
-			}
+		if h.message == messageClientHello {
+			break
+		}
+		at := len(retryRandom) - int(h.need)
+		if int(h.retry) == at && bytes.Equal(part, retryRandom[at:at+len(part)]) {
+			h.retry += uint8(len(part))
 		}
 	case fieldName:
 		h.nameLen += uint8(copy(h.name[h.nameLen:], part))
@@ -225,7 +250,7 @@ func (h *hello) nextExtension() {
 		h.enter(fieldRest, 0)
 		return
 	}
-	h.enter(fieldExtHeader, 4)
+	h.enter(fieldExtHeader, extHeaderLen)
 }
 
 // advanceExtension goes on from a complete field of an extension.

@@ -43,6 +43,11 @@ func (k *Key) Set(v *packet.View) (fromLow bool) {
 	return fromLow
 }
 
+// is says that k and other are equal.
+func (k *Key) is(other *Key) bool {
+	return k.ports == other.ports && k.high == other.high && k.low == other.low
+}
+
 // hash spreads k over 64 bits. Without the seeds nobody can make keys that collide.
 func (k *Key) hash(seed *[4]uint64) uint64 {
 	x := fold(k.low.first^seed[0], k.low.last^seed[1])

@@ -26,8 +26,7 @@ const Grain = 1e9
 // Entry is one flow in a Table. Its address is stable while it is in the table.
 type Entry[T any] struct {
 	Key     Key
-	Touched int64 // when it was touched last, or up to Grain before
-	hash    uint32
+	Touched int64  // when it was touched last, or up to Grain before
 	slot    uint32 // its place, from 1
 	prev    uint32 // slot in the class's list, 0: none
 	next    uint32
@@ -106,7 +105,7 @@ func (t *Table[T]) Approach(slot uint32) *Entry[T] {
 func (t *Table[T]) Find(k *Key, hash uint32) *Entry[T] {
 	mask := uint32(len(t.index) - 1)
 	for i := hash & mask; t.index[i] != 0; i = (i + 1) & mask {
-		if e := t.at(t.index[i]); e.hash == hash && e.Key == *k {
+		if e := t.at(t.index[i]); e.Key.is(k) {
 			return e
 		}
 	}
@@ -122,9 +121,9 @@ func (t *Table[T]) Insert(k *Key, hash uint32, now int64) *Entry[T] {
 	}
 	e := t.at(t.free)
 	t.free = e.next
-	e.Key, e.hash, e.used, e.class = *k, hash, true, Embryonic
+	e.Key, e.used, e.class = *k, true, Embryonic
 	mask := uint32(len(t.index) - 1)
-	i := e.hash & mask
+	i := hash & mask
 	for t.index[i] != 0 {
 		i = (i + 1) & mask
 	}
@@ -148,13 +147,13 @@ func (t *Table[T]) grow() {
 // Remove takes e out. It is to be used no more.
 func (t *Table[T]) Remove(e *Entry[T]) {
 	mask := uint32(len(t.index) - 1)
-	i := e.hash & mask
+	i := t.Hash(&e.Key) & mask
 	for t.index[i] != e.slot {
 		i = (i + 1) & mask
 	}
 	// Close the gap: an entry behind it moves up unless that is before its own place.
 	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
-		if home := t.at(t.index[j]).hash & mask; (j-home)&mask >= (j-i)&mask {
+		if home := t.Hash(&t.at(t.index[j]).Key) & mask; (j-home)&mask >= (j-i)&mask {
 			t.index[i] = t.index[j]
 			i = j
 		}

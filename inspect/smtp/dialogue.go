@@ -70,7 +70,6 @@ type ClientEvent struct {
 	Odd   LineFlags
 	Line  []byte // without its end, at most MaxHead octets
 	Start int    // place of the line's first octet in the octets given; negative: before them
-	last  bool   // BDAT LAST
 }
 
 // ServerKind is what the server did.
@@ -215,7 +214,7 @@ func (d *Dialogue) Client(b []byte) (n int, ev ClientEvent) {
 
 // expect lets the event's command wait for its reply.
 func (d *Dialogue) expect(ev ClientEvent) ClientEvent {
-	if !d.waiting.push(Command{Verb: ev.Verb, last: ev.last}) {
+	if !d.waiting.push(Command{Verb: ev.Verb}) {
 		ev.Kind = ClientTooMany
 	}
 	return ev
@@ -268,7 +267,9 @@ func (d *Dialogue) command(ev *ClientEvent) {
 		} else if size > 0 && d.chunking {
 			d.chunk, d.mode = size, Chunk
 		}
-		ev.last = last
+		if last {
+			ev.Verb = VerbBDATLast
+		}
 	}
 }
 
@@ -386,10 +387,8 @@ func (d *Dialogue) effect(c Command, code int) {
 		}
 	case VerbEndOfData:
 		d.inTransaction = false
-	case VerbBDAT:
-		if c.last {
-			d.inTransaction = false
-		}
+	case VerbBDATLast:
+		d.inTransaction = false
 	case VerbAUTH, VerbAuthResponse:
 		d.mode = Commands
 		if code == 334 {

@@ -6,21 +6,20 @@ type Command struct {
 	// Note is the caller's own mark on the command, given back with its reply
 	// (see Dialogue.Refused).
 	Note uint8
-	last bool // BDAT LAST
 }
 
 // pending are the commands that wait for their reply, in order: RFC 5321 §4.2,
 // every command is answered by exactly one reply; RFC 2920 §3, in order.
 type pending struct {
 	first  [8]Command // most dialogues need no more
-	more   []Command  // a ring of a power of two, once first is too small
+	more   *[]Command // a ring of a power of two, once first is too small; nil until then
 	head   uint16
 	length uint16
 }
 
 func (p *pending) ring() []Command {
 	if p.more != nil {
-		return p.more
+		return *p.more
 	}
 	return p.first[:]
 }
@@ -36,7 +35,7 @@ func (p *pending) push(c Command) bool {
 		for i := range r {
 			grown[i] = r[(int(p.head)+i)&(len(r)-1)]
 		}
-		p.more, p.head, r = grown, 0, grown
+		p.more, p.head, r = &grown, 0, grown
 	}
 	r[(int(p.head)+int(p.length))&(len(r)-1)] = c
 	p.length++

@@ -29,11 +29,12 @@ const (
 	VerbGreeting      // no verb: what the server's greeting answers
 	VerbAuthResponse  // no verb: a client's answer to 334
 	VerbEndOfData     // no verb: the end of mail data
+	VerbBDATLast      // BDAT with LAST: the message's last chunk (RFC 3030 §2)
 	verbs
 )
 
 var verbNames = [verbs]string{"?", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY",
-	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "greeting", "auth response", "end of mail data"}
+	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "greeting", "auth response", "end of mail data", "BDAT LAST"}
 
 // String returns the verb as the RFCs write it.
 func (v Verb) String() string {

@@ -15,12 +15,12 @@ type said struct {
 type words struct {
 	next   *words
 	used   uint8
-	octets [55]byte
+	octets [39]byte
 }
 
 // Bounds of what is kept of a session. What does not fit is left out.
 const (
-	maxPieces = 9
+	maxPieces = 12
 	maxWord   = 255
 	maxRcpts  = 8
 )

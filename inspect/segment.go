@@ -16,9 +16,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	s, v := &e.Value, p.view
 	d := s.direction(fromLow)
 	h := &s.half[d]
-	h.counts.Packets++
-	h.counts.Bytes += uint64(len(v.Bytes()))
-	h.counts.Octets += uint64(len(v.Payload))
+	h.count(v)
 	class := flow.Open
 	switch {
 	case s.phase == opening:

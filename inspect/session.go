@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"math"
 	"net/netip"
 
 	"keepword/dataplane"
@@ -58,8 +59,19 @@ type half struct {
 	scaled    bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
 	signed    bool // and a signature (RFC 2385, RFC 5925)
 	scale     uint8
-	counts    Counts
+	packets   uint32 // as in Counts; more are not counted
+	bytes     uint64
+	octets    uint64
 }
+
+// count counts a packet.
+func (h *half) count(v *packet.View) {
+	h.packets += min(1, math.MaxUint32-h.packets)
+	h.bytes += uint64(len(v.Bytes()))
+	h.octets += uint64(len(v.Payload))
+}
+
+func (h *half) counts() Counts { return Counts{uint64(h.packets), h.bytes, h.octets} }
 
 func (h *half) open(syn synSeen) {
 	first := syn.first
@@ -318,7 +330,7 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 		p.flush(verdict.Accept)
 		p.release(s)
 	}
-	if s.half[toServer].counts.Octets+s.half[toClient].counts.Octets > 0 {
+	if s.half[toServer].octets+s.half[toClient].octets > 0 {
 		p.record(s, reason)
 		p.stats.outcomes[p.ended.Outcome].Add(1)
 		p.sink.FlowEnd(&p.ended)
@@ -334,7 +346,7 @@ func (p *Pipeline) record(s *session, reason EndReason) {
 	r := &p.ended
 	*r = FlowRecord{
 		Flow: s.ends(), Start: s.start, End: max(p.now, s.start),
-		ToServer: s.half[toServer].counts, ToClient: s.half[toClient].counts,
+		ToServer: s.half[toServer].counts(), ToClient: s.half[toClient].counts(),
 		State: FlowEstablished, Reason: reason, Alerted: s.alerted, Bypassed: s.bypassed,
 		Steps:      s.led.Steps(),
 		Outcome:    s.led.Outcome(s.phase == killed, s.lost || s.midstream && !s.led.Introduced()),

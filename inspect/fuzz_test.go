@@ -98,6 +98,9 @@ func (f *fuzzer) inspect() {
 	for _, pkt := range f.batch.Injected {
 		f.whole(pkt)
 	}
+	if what := f.p.Broken(); what != "" {
+		f.t.Fatal(what)
+	}
 	if s := f.p.Stats(); s.Opening+s.Open+s.Ended > fuzzedFlows || s.Memory > s.MemoryLimit {
 		f.t.Fatalf("over its limits: %+v", s)
 	}

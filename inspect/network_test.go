@@ -115,6 +115,9 @@ func (n *network) pass(pkt []byte, lost bool) {
 }
 
 func (n *network) carry(b *dataplane.Batch) {
+	if what := n.p.Broken(); what != "" {
+		n.t.Fatal(what)
+	}
 	for _, r := range b.Released {
 		pkt, ok := n.waiting[r.ID]
 		if !ok {

@@ -40,7 +40,10 @@ const (
 	over
 )
 
-// half is one direction of a session.
+// half is one direction of a session. While it is read,
+//
+//	first <= stream.Base() <= parsed <= stream.Next()
+//	first <= given <= stream.Next(), given <= beyond, acked <= stream.Next()
 type half struct {
 	stream   reassembly.Stream
 	first    seqnum.Value // its first octet

@@ -150,6 +150,9 @@ func (w *wire) put(pkt []byte) verdict.Kind {
 }
 
 func (w *wire) carryOut(b *dataplane.Batch) {
+	if what := w.p.Broken(); what != "" {
+		w.t.Fatal(what)
+	}
 	for _, r := range b.Released {
 		pkt, ok := w.waiting[r.ID]
 		if !ok {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+
+	"keepword/dataplane"
+	"keepword/inspect"
+	"keepword/inspect/policy"
+)
+
+// subject reads packets: keepword's inspection, or the baseline.
+type subject interface {
+	// read takes a batch. What it learns of the packets is its own.
+	read(b *dataplane.Batch)
+	// check says what of the traffic so far was not read as it was meant to be, in
+	// which case figures about it mean nothing. octets are those of all payloads,
+	// each once.
+	check(octets uint64) error
+}
+
+// keepword is the whole inspection of one worker, with the defaults of an empty
+// configuration: it enforces.
+type keepword struct{ *inspect.Pipeline }
+
+// quiet is a Sink that takes everything and keeps nothing.
+type quiet struct{}
+
+func (quiet) Finding(*inspect.FindingRecord) {}
+func (quiet) FlowEnd(*inspect.FlowRecord)    {}
+
+// newKeepword returns an inspection of at most flows connections.
+func newKeepword(flows int) keepword {
+	return keepword{inspect.New(inspect.Config{
+		Policy: policy.New(policy.Config{}),
+		Ports:  []uint16{serverPort},
+		Limits: inspect.Limits{Flows: flows, Memory: 512 << 20, FlowMemory: 256 << 10},
+		Sink:   quiet{},
+		// Neither may happen: check would tell.
+		MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass,
+	})}
+}
+
+func (k keepword) read(b *dataplane.Batch) { k.Inspect(b) }
+
+// check wants lawful traffic to have been followed from its first octet on: no finding,
+// no loss of sight.
+func (k keepword) check(uint64) error {
+	s := k.Stats()
+	if len(s.Findings) > 0 || len(s.Lost) > 0 {
+		return fmt.Errorf("the generated traffic was not followed as it should be: findings %v, lost sight %v", s.Findings, s.Lost)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// unit is what a figure counts.
+type unit uint8
+
+const (
+	nanoseconds unit = iota
+	gigaoctets       // 10^9 octets a second
+	perSecond        // packets
+	octetsUnit
+	times
+	count1
+)
+
+// text writes a figure with three significant digits, but for whole octets.
+func (u unit) text(v float64) string {
+	switch u {
+	case nanoseconds:
+		if v >= 1000 {
+			return digits(v/1000) + " µs"
+		}
+		return digits(v) + " ns"
+	case gigaoctets:
+		return digits(v) + " GB/s"
+	case perSecond:
+		return digits(v/1e6) + " M/s"
+	case octetsUnit:
+		if v >= 1<<20 {
+			return fmt.Sprintf("%.0f MiB", v/(1<<20))
+		}
+		return fmt.Sprintf("%.0f octets", v)
+	}
+	return digits(v)
+}
+
+// better says that a larger figure is the better one.
+func (u unit) better() bool { return u == gigaoctets || u == perSecond }
+
+func digits(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	decimals := max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0)
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+// target is a line of the plan. The zero target asks for nothing.
+type target struct {
+	limit float64
+	kind  kind
+}
+
+type kind uint8
+
+const (
+	none kind = iota
+	most
+	least
+	leastTimes // the baseline's figure
+)
+
+func atMost(v float64) target       { return target{v, most} }
+func atLeast(v float64) target      { return target{v, least} }
+func atLeastTimes(v float64) target { return target{v, leastTimes} }
+
+// row is a line of the table: one figure, and the baseline's beside it.
+type row struct {
+	what   string
+	unit   unit
+	target target
+	ours   series
+	by     string // the baseline's name; empty: there is none
+	base   series
+}
+
+// faster is how many times better than the baseline, round by round.
+func (r *row) faster() series {
+	if r.unit.better() {
+		return r.ours.by(r.base)
+	}
+	return r.base.by(r.ours)
+}
+
+// met says whether the median is within the target.
+func (r *row) met() bool {
+	switch r.target.kind {
+	case most:
+		return r.ours.median() <= r.target.limit
+	case least:
+		return r.ours.median() >= r.target.limit
+	case leastTimes:
+		return r.faster().median() >= r.target.limit
+	}
+	return true
+}
+
+func (r *row) cells() []string {
+	cells := make([]string, 8)
+	cells[0] = r.what
+	switch r.target.kind {
+	case most:
+		cells[1] = "≤ " + r.unit.text(r.target.limit)
+	case least:
+		cells[1] = "≥ " + r.unit.text(r.target.limit)
+	case leastTimes:
+		cells[1] = "≥ " + digits(r.target.limit) + " × baseline"
+	}
+	cells[2], cells[3] = r.unit.figure(r.ours)
+	if r.by != "" {
+		cells[4], cells[5] = r.unit.figure(r.base)
+		cells[4] = r.by + " " + cells[4]
+		if f := r.faster().median(); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			cells[6] = digits(f)
+		}
+	}
+	if r.target.kind != none {
+		cells[7] = "**missed**"
+		if r.met() {
+			cells[7] = "met"
+		}
+	}
+	return cells
+}
+
+// figure writes a series as its median and its spread.
+func (u unit) figure(s series) (median, spread string) {
+	return u.text(s.median()), u.text(slices.Min(s)) + " – " + u.text(slices.Max(s))
+}
+
+// markdown writes the table.
+func markdown(rows []row) string {
+	var b strings.Builder
+	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	line([]string{"benchmark", "target", "keepword", "spread", "baseline", "spread", "times better", ""})
+	line([]string{"---", "---", "---:", "---", "---:", "---", "---:", "---"})
+	for i := range rows {
+		line(rows[i].cells())
+	}
+	return b.String()
+}

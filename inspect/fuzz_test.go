@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -32,6 +33,7 @@ type fuzzer struct {
 	now     int64
 	next    [4][2]uint32 // sequence numbers of four connections' ends
 	last    []byte
+	all     []dataplane.Packet // every packet as it came
 }
 
 // wish is how a fuzzed Pipeline is set up, by the bits of one octet.
@@ -59,6 +61,7 @@ func (f *fuzzer) add(pkt []byte, partial bool) {
 	f.last = slices.Clone(pkt)
 	f.sizes = append(f.sizes, len(pkt))
 	f.batch.Packets = append(f.batch.Packets, dataplane.Packet{ID: f.id, Time: f.now, Data: pkt, ChecksumPartial: partial})
+	f.all = append(f.all, dataplane.Packet{ID: f.id, Time: f.now, Data: f.last, ChecksumPartial: partial})
 }
 
 // inspect has the batch inspected and checks every verdict.
@@ -209,5 +212,46 @@ func FuzzPipeline(f *testing.F) {
 		if z.p.Lent() != 0 {
 			t.Fatalf("%d octets lent at the end", z.p.Lent())
 		}
+		alone, together := inBatches(z.all, bits, 1), inBatches(z.all, bits, 64)
+		if !slices.Equal(alone, together) {
+			t.Fatalf("packets decided one by one: %q,\nand together: %q", alone, together)
+		}
 	})
+}
+
+// inBatches tells all that comes of packets that are decided so many at a time.
+func inBatches(packets []dataplane.Packet, bits uint8, size int) (told []string) {
+	c := wish(bits)
+	seen := &recorder{}
+	c.Sink = seen
+	p := inspect.New(c)
+	var b dataplane.Batch
+	for len(packets) > 0 {
+		n := 1
+		for n < min(size, len(packets)) && packets[n].Time == packets[0].Time {
+			n++
+		}
+		b.Reset(packets[0].Time)
+		for _, pk := range packets[:n] {
+			pk.Data = slices.Clone(pk.Data)
+			b.Packets = append(b.Packets, pk)
+		}
+		p.Inspect(&b)
+		for _, pk := range b.Packets {
+			told = append(told, fmt.Sprintf("%d %v", pk.ID, pk.Verdict))
+			if pk.Verdict == verdict.Replace {
+				told = append(told, string(pk.Data))
+			}
+		}
+		packets = packets[n:]
+	}
+	p.Flush(b.Now)
+	slices.Sort(told) // by their numbers: late verdicts come with another's batch
+	for _, f := range seen.findings {
+		told = append(told, fmt.Sprint(f))
+	}
+	for _, f := range seen.flows {
+		told = append(told, fmt.Sprint(f))
+	}
+	return told
 }

@@ -159,6 +159,11 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 	}
 	p.spent = p.spent[:0]
 	p.reload()
+	ticks := p.now >= p.nextTick
+	if ticks { // what has become due comes before the packets of this moment
+		p.nextTick = p.now + timerStep
+		p.expire()
+	}
 	for rest := b.Packets; len(rest) > 0; {
 		part := rest[:min(len(rest), lookahead)]
 		rest = rest[len(part):]
@@ -174,9 +179,7 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		}
 	}
 	p.view = nil
-	if p.now >= p.nextTick {
-		p.nextTick = p.now + timerStep
-		p.expire()
+	if ticks {
 		p.publish()
 	}
 }

@@ -1,0 +1,220 @@
+// Package maildata follows mail data, the octets between a 354 reply and CRLF.CRLF (RFC
+// 5321 §4.1.1.4, §4.5.2), and does no I/O.
+//
+// The end of mail data is CRLF.CRLF and nothing else. Beside it, and never instead of
+// it, the package follows what careless servers take for the end (a dot between line
+// ends that are not both CRLF): where a command stands behind such an ending, a second
+// message is being smuggled past whoever reads as the standard says. Cutting the same
+// octets differently gives the same events.
+package maildata
+
+import "math"
+
+// Limits.
+const (
+	// MaxTextLine is the length of a text line with its CRLF and without the dot that was
+	// put before it for transparency: RFC 5321 §4.5.3.1.6.
+	MaxTextLine = 1000
+	// MaxLine is the length from which on a line is no text: 64 KiB.
+	MaxLine = 64 << 10
+	// MaxLines is how many lines behind an ending are read. A server that took the ending
+	// for the end takes lines of text for bad commands, and gives up on them: Postfix
+	// after 20 (smtpd_hard_error_limit), sendmail after 25 (MAXBADCOMMANDS).
+	MaxLines = 25
+)
+
+// Kind is what Scan found.
+type Kind uint8
+
+const (
+	// None: the octets are used up.
+	None Kind = iota
+	// EndOfData: mail data has ended.
+	EndOfData
+	// Smuggling: a line behind a lenient ending reads as a command, the first line as any,
+	// one of the next ones as MAIL. Its last octet is the one with which some server takes
+	// the line for complete.
+	Smuggling
+	// LongLine: a line exceeds MaxTextLine, for the first time in these mail data.
+	LongLine
+	// EndlessLine: a line exceeds MaxLine, for the first time in these mail data.
+	EndlessLine
+)
+
+// Event is what Scan found.
+type Event struct {
+	Kind   Kind
+	Ending Ending // Smuggling: what the line stands behind
+	// Start is the place in the octets given of the first octet of the line that is read
+	// as a command, negative where it lies before them. It has a meaning with Smuggling,
+	// and where Following says so; behind Smuggling the next line begins where the next
+	// octets do.
+	Start int
+}
+
+// The ways in which a server may cut lines behind an ending.
+const (
+	cutCR = iota
+	cutLF
+	cutCRLF
+	cuts
+)
+
+// Scanner follows the mail data of one DATA. Init makes it ready.
+type Scanner struct {
+	line   reader      // the line at hand, where it is read as a command
+	length uint32      // of the line at hand so far; saturated at maxLength
+	left   [cuts]uint8 // lines still to be read behind the ending, for each way to cut them
+	ending Ending      // the latest one
+	tail   tail
+	dotted bool // the line at hand begins with a dot
+	told   Kind // None, LongLine or EndlessLine: the longest that was reported
+}
+
+// maxLength keeps Scanner.length from wrapping. It is beyond every limit.
+const maxLength = 16 * MaxLine
+
+// Init makes s the start of mail data, behind the CRLF of the DATA line.
+func (s *Scanner) Init() { *s = Scanner{tail: atStart} }
+
+// Following says that what Scan consumed ends with the beginning of a line behind a
+// lenient ending that may turn out to read as a command. It began at the Start of the
+// event that Scan returned.
+func (s *Scanner) Following() bool { return s.line.stage != stageNo }
+
+// Scan consumes octets of b up to the next event; with an event it consumes at least
+// one. It must be called again with the rest until it returns None. Behind EndOfData s is
+// to be used no more before Init.
+func (s *Scanner) Scan(b []byte) (n int, ev Event) {
+	start := -1
+	for n < len(b) {
+		if s.idle() {
+			if n += s.pass(b[n:]); n == len(b) {
+				break
+			}
+		}
+		c := b[n]
+		n++
+		kind := s.step(c)
+		if kind == Smuggling {
+			return n, Event{kind, s.ending, start}
+		}
+		if isLineEnd(c) {
+			start = n
+		}
+		if kind != None {
+			return n, Event{Kind: kind, Start: start}
+		}
+	}
+	return n, Event{Start: start}
+}
+
+func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
+
+// idle says that pass may take the octets that follow.
+func (s *Scanner) idle() bool {
+	return s.tail == tail{} && s.line.stage.decided()
+}
+
+// pass consumes the octets at the beginning of b of which each alone changes nothing but
+// the length of the line.
+func (s *Scanner) pass(b []byte) int {
+	following := s.left != [cuts]uint8{}
+	n, last := skip(b, -1-int(s.length), s.limit(), following)
+	length := n - 1 - last
+	if length <= n { // it began in b
+		s.dotted = length > 0 && b[n-length] == '.'
+	}
+	s.length = uint32(min(length, maxLength))
+	s.tail.recall(b[:n])
+	return n
+}
+
+// limit is the length of a line at which pass leaves the next octet to step.
+func (s *Scanner) limit() int {
+	switch s.told {
+	case None:
+		return MaxTextLine
+	case LongLine:
+		return MaxLine
+	}
+	return math.MaxInt / 2 // none, and adding to it does not overflow
+}
+
+// step follows one octet.
+func (s *Scanner) step(c byte) Kind {
+	tooLong := s.measure(c)
+	smuggling := false
+	if isLineEnd(c) {
+		smuggling = s.line.reads()
+		s.cut(c)
+	} else if c != 0 {
+		s.line.next(c)
+	}
+	e, end := s.tail.next(c)
+	if end {
+		return EndOfData
+	}
+	if e != 0 {
+		s.ending = e
+		s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
+		s.line = reader{stage: stageVerb, first: true}
+	}
+	if smuggling {
+		return Smuggling
+	}
+	if tooLong != None {
+		s.told = tooLong
+	}
+	return tooLong
+}
+
+// measure counts an octet of the line. A line that gets too long with an octet that
+// means something else is reported with the next one.
+func (s *Scanner) measure(c byte) (kind Kind) {
+	if s.length == 0 {
+		s.dotted = c == '.'
+	}
+	s.length = min(s.length+1, maxLength)
+	text := s.length
+	if s.dotted {
+		text--
+	}
+	switch {
+	case s.told == None && text > MaxTextLine:
+		kind = LongLine
+	case s.told == LongLine && s.length > MaxLine:
+		kind = EndlessLine
+	}
+	if c == '\n' {
+		s.length, s.dotted = 0, false
+	}
+	return kind
+}
+
+// cut ends the line with c, CR or LF. Servers differ in what ends a line: each of them
+// has read as many lines as it would have, so that octets that end a line for one can't
+// use up the lines of another. The next line is read if it begins one for any of them.
+func (s *Scanner) cut(c byte) {
+	s.line = reader{}
+	if s.left == [cuts]uint8{} {
+		return
+	}
+	if c == '\r' {
+		s.cutFor(cutCR)
+		return
+	}
+	s.cutFor(cutLF)
+	if s.tail.afterCR() {
+		s.cutFor(cutCRLF)
+	}
+}
+
+func (s *Scanner) cutFor(way int) {
+	if s.left[way] > 0 {
+		s.left[way]--
+	}
+	if s.left[way] > 0 {
+		s.line.stage = stageVerb
+	}
+}

@@ -91,6 +91,10 @@ type tail struct {
 // atStart is the tail behind DATA's CRLF: a first line of one dot ends empty mail data.
 var atStart = tail{exact: 2, before: endCRLF}
 
+// empty says that t is the zero value: what is matched of endOfData is a line end, or has
+// a dot behind one, too.
+func (t *tail) empty() bool { return t.before == endNone && t.pending == 0 }
+
 // afterCR says that the last octet is a CR.
 func (t *tail) afterCR() bool { return t.exact == 1 || t.exact == 4 }
 

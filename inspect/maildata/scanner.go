@@ -113,14 +113,13 @@ func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
 // idle says that pass may take the octets that follow.
 func (s *Scanner) idle() bool {
-	return s.tail == tail{} && s.line.stage.decided()
+	return s.tail.empty() && s.line.stage.decided()
 }
 
 // pass consumes the octets at the beginning of b of which each alone changes nothing but
 // the length of the line.
 func (s *Scanner) pass(b []byte) int {
-	following := s.left != [cuts]uint8{}
-	n, last := skip(b, -1-int(s.length), s.limit(), following)
+	n, last := skip(b, -1-int(s.length), s.limit(), s.behindEnding())
 	length := n - 1 - last
 	if length <= n { // it began in b
 		s.dotted = length > 0 && b[n-length] == '.'
@@ -128,6 +127,12 @@ func (s *Scanner) pass(b []byte) int {
 	s.length = uint32(min(length, maxLength))
 	s.tail.recall(b[:n])
 	return n
+}
+
+// behindEnding says that some server still reads lines behind an ending. (Neither this nor
+// tail.empty compares whole values: a load of what was just stored octet by octet stalls.)
+func (s *Scanner) behindEnding() bool {
+	return s.left[cutCR]|s.left[cutLF]|s.left[cutCRLF] != 0
 }
 
 // limit is the length of a line at which pass leaves the next octet to step.
@@ -196,10 +201,10 @@ func (s *Scanner) measure(c byte) (kind Kind) {
 // has read as many lines as it would have, so that octets that end a line for one can't
 // use up the lines of another. The next line is read if it begins one for any of them.
 func (s *Scanner) cut(c byte) {
-	s.line = reader{}
-	if s.left == [cuts]uint8{} {
-		return
+	if !s.behindEnding() {
+		return // and no line is read
 	}
+	s.line = reader{}
 	if c == '\r' {
 		s.cutFor(cutCR)
 		return

@@ -27,6 +27,9 @@ func skipPortable(b []byte, from, lastLF, limit int, breaks bool) (n, last int) 
 		to := min(max(last+1+limit, n), len(b))
 		passed := n
 		n = mark(b, passed, to, breaks)
+		if breaks {
+			return n, last // and passed no LF
+		}
 		lf := bytes.LastIndexByte(b[min(passed, n):n], '\n')
 		if lf >= 0 {
 			last = passed + lf

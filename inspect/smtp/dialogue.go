@@ -3,6 +3,8 @@ package smtp
 import (
 	"bytes"
 	"math"
+
+	"keepword/inspect/maildata"
 )
 
 // Mode is how the client's next octets are read.
@@ -42,6 +44,14 @@ const (
 	// ClientTooMany: a command was not followed, because MaxPending wait; the
 	// dialogue can't be followed any longer.
 	ClientTooMany
+	// ClientSmuggling: in mail data, a line behind Ending reads as a command, and is
+	// complete for a server that takes Ending for the end of mail data (see package
+	// maildata). The octets are mail data all the same: nothing waits for a reply.
+	ClientSmuggling
+	// ClientLongLine: a line of mail data exceeds maildata.MaxTextLine, the first of them.
+	ClientLongLine
+	// ClientEndlessLine: a line of mail data exceeds maildata.MaxLine, the first of them.
+	ClientEndlessLine
 )
 
 // CommandFlags are what is wrong with a command.
@@ -70,6 +80,8 @@ type ClientEvent struct {
 	Odd   LineFlags
 	Line  []byte // without its end, at most MaxHead octets
 	Start int    // place of the line's first octet in the octets given; negative: before them
+	// Ending is what stands before a ClientSmuggling's line.
+	Ending maildata.Ending
 }
 
 // ServerKind is what the server did.
@@ -107,8 +119,8 @@ type Dialogue struct {
 	client  lineReader
 	server  lineReader
 	chunk   uint64 // octets that the BDAT at hand still has
+	data    maildata.Scanner
 	mode    Mode
-	data    dataScanner
 	// code is that of the reply's first line while a reply is under way, else 0.
 	code          uint16
 	inReply       bool
@@ -160,8 +172,12 @@ func (d *Dialogue) Next() (Command, bool) {
 func (d *Dialogue) InReply() bool { return d.inReply }
 
 // ClientPartial returns the client's line so far, as far as it was kept, lent until
-// the next call of Client, and its true length.
+// the next call of Client, and its true length. Text is no line of the client's: in
+// MailData there is none.
 func (d *Dialogue) ClientPartial() (head []byte, length int) {
+	if d.mode == MailData {
+		return nil, 0
+	}
 	return d.client.partial(), d.client.length
 }
 
@@ -182,12 +198,7 @@ func (d *Dialogue) Client(b []byte) (n int, ev ClientEvent) {
 	}
 	switch d.mode {
 	case MailData:
-		n, end := d.data.scan(b)
-		if end {
-			ev = d.expect(ClientEvent{Kind: ClientEndOfData, Verb: VerbEndOfData})
-			d.mode = Commands
-		}
-		return n, ev
+		return d.mailData(b)
 	case Chunk:
 		if uint64(len(b)) < d.chunk {
 			d.chunk -= uint64(len(b))
@@ -383,7 +394,8 @@ func (d *Dialogue) effect(c Command, code int) {
 	case VerbDATA:
 		d.mode = Commands
 		if code == 354 {
-			d.mode, d.data = MailData, dataStart
+			d.mode = MailData
+			d.data.Init()
 		}
 	case VerbEndOfData:
 		d.inTransaction = false

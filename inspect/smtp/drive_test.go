@@ -48,6 +48,9 @@ func (v *drive) readClient() bool {
 			start = fmt.Sprint(v.atC + ev.Start)
 		}
 		v.events = append(v.events, fmt.Sprintf("C %d %v flags=%d odd=%d %q %s-%d", ev.Kind, ev.Verb, ev.Flags, ev.Odd, ev.Line, start, v.atC+n))
+		if ev.Kind == ClientSmuggling {
+			v.events[len(v.events)-1] += " behind " + ev.Ending.String()
+		}
 	}
 	v.atC += n
 	v.client = v.client[n:]

@@ -38,6 +38,7 @@ var seeds = []string{
 	"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n\xff250 ok\r\n550 no\r\n503 no\r\n\xffQUIT\r\n\xff221 bye\r\n",
 	"text\r\n.\r\nRSET\r\n\xff250 ok\r\n250 ok\r\n",
 	"..\r\n.\n.\r\r\n.\r\n\xff250 ok\r\n",
+	"Hi\r\n.\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n\r.\rx\rmail from:\r\n.\r\nQUIT\r\n\xff250 ok\r\n",
 	"BDAT 4\r\nSTARBDAT 0 LAST\r\n\xff250 ok\r\n250 ok\r\n",
 	"STARTTLS\r\n\xff334 more\r\n\xff*\r\n\xff501 no\r\n",
 	" STARTTLS\r\n\tstarttls x\r\nSTARTTLSX\r\n\xff500\r\n500\r\n",

@@ -1,52 +1,43 @@
 package smtp
 
-import "bytes"
+import "keepword/inspect/maildata"
 
-// endOfData is the end of mail data and nothing else is: RFC 5321 §4.1.1.4. The
-// CRLF of DATA's own line, or of the last text line, is its first half.
-const endOfData = "\r\n.\r\n"
-
-// dataScanner finds the end of mail data. Its value is how many octets of
-// endOfData have been matched at the end of what was scanned.
-type dataScanner uint8
-
-// dataStart is the scanner behind DATA's CRLF: a first line of one dot ends empty
-// mail data.
-const dataStart dataScanner = 2
-
-// scan consumes b up to the end of mail data, if it is there.
-func (s *dataScanner) scan(b []byte) (n int, end bool) {
-	// What earlier octets began, octet by octet.
-	for n < len(b) && *s > 0 {
-		s.step(b[n])
-		n++
-		if int(*s) == len(endOfData) {
-			return n, true
-		}
+// mailData consumes octets of mail data up to the next event.
+func (d *Dialogue) mailData(b []byte) (n int, ev ClientEvent) {
+	n, found := d.data.Scan(b)
+	switch found.Kind {
+	case maildata.EndOfData:
+		ev = d.expect(ClientEvent{Kind: ClientEndOfData, Verb: VerbEndOfData})
+		d.mode = Commands
+	case maildata.Smuggling:
+		ev = ClientEvent{Kind: ClientSmuggling, Ending: found.Ending}
+		ev.Line, ev.Start = d.smuggled(b[:n-1], found.Start)
+		return n, ev
+	case maildata.LongLine:
+		ev.Kind = ClientLongLine
+	case maildata.EndlessLine:
+		ev.Kind = ClientEndlessLine
 	}
-	if n == len(b) {
-		return n, false
+	// A line that may be a command behind a lenient ending is kept until it is known.
+	if found.Start >= 0 || !d.data.Following() {
+		d.client.length = 0
 	}
-	if i := bytes.Index(b[n:], []byte(endOfData)); i >= 0 {
-		*s = dataScanner(len(endOfData))
-		return n + i + len(endOfData), true
+	if d.data.Following() {
+		d.client.keep(b[max(found.Start, 0):n], d.heads)
 	}
-	// What the last octets begin.
-	for _, c := range b[max(n, len(b)-len(endOfData)+1):] {
-		s.step(c)
-	}
-	return len(b), false
+	return n, ev
 }
 
-// step follows one octet. Where the match breaks, the only prefix of endOfData
-// that can be its own suffix's start is a CR.
-func (s *dataScanner) step(c byte) {
-	switch {
-	case c == endOfData[*s]:
-		*s++
-	case c == '\r':
-		*s = 1
-	default:
-		*s = 0
+// smuggled returns the line that ends with b, and where it begins: at start in b, or, if
+// that is negative, with what was kept.
+func (d *Dialogue) smuggled(b []byte, start int) (line []byte, at int) {
+	if start < 0 {
+		at = -d.client.length
+		d.client.keep(b, d.heads)
+		line = d.client.partial()
+	} else {
+		line, at = b[start:min(len(b), start+MaxHead)], start
 	}
+	d.client.length = 0 // its buffer is given back with the next call
+	return line, at
 }

@@ -7,11 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"keepword/dataplane"
 	"keepword/inspect/verdict"
@@ -19,263 +19,144 @@ import (
 
 // What only the kernel settles before a packet is queued: docs/normalisation.md.
 
-// cable sends frames to the server as they are: unlike a raw socket's, nothing in their
-// IP headers is put right.
-type cable struct {
-	tb     testing.TB
-	pair   pair
-	fd     int
-	to     unix.SockaddrLinklayer
-	queued chan []byte // for port 25, as keepword gets them
+// addressed is a SYN with another address in the place of one, and right checksums.
+func (c *cable) addressed(at int, addr ...byte) []byte {
+	p := c.opening(4)
+	copy(p[at:], addr)
+	s := parse(p)
+	s.fixChecksum()
+	return sumIPv4(p, 20)
 }
 
-func newCable(tb testing.TB) *cable {
-	c := &cable{tb: tb, pair: newPair(tb), queued: make(chan []byte, 64)}
-	c.pair.server.Do(func() error {
-		i, err := net.InterfaceByName("s")
-		if err == nil {
-			c.to.Halen = uint8(copy(c.to.Addr[:], i.HardwareAddr))
-		}
-		return err
-	})
-	c.pair.client.Do(func() error {
-		i, err := net.InterfaceByName("c")
-		if err != nil {
-			return err
-		}
-		c.to.Ifindex = i.Index
-		c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		return err
-	})
-	tb.Cleanup(func() { _ = unix.Close(c.fd) })
-	inline(tb, c.pair.server, decideEach(func(p *dataplane.Packet) verdict.Kind {
-		if s := parse(p.Data); s.dst.Port() == 25 {
-			c.queued <- bytes.Clone(p.Data)
-		}
-		return verdict.Drop
-	}))
-	return c
-}
-
-func (c *cable) send(packets ...[]byte) {
-	c.tb.Helper()
-	for _, p := range packets {
-		to := c.to
-		to.Protocol = 0x0008 // ETH_P_IP in network order
-		if p[0]>>4 == 6 {
-			to.Protocol = 0xdd86 // ETH_P_IPV6
-		}
-		if err := unix.Sendto(c.fd, p, 0, &to); err != nil {
-			c.tb.Fatal(err)
-		}
-	}
-}
-
-// next returns what is queued next.
-func (c *cable) next() []byte {
-	c.tb.Helper()
-	select {
-	case p := <-c.queued:
-		return p
-	case <-time.After(patience):
-		c.tb.Fatal("nothing was queued")
-		return nil
-	}
-}
-
-// refused sends packets of which none may be queued, and behind them one that must.
-func (c *cable) refused(packets ...[]byte) {
-	c.tb.Helper()
-	const mark = 0x5eaf00d
-	c.send(packets...)
-	c.send(bare(addrPort("192.0.2.1:4001"), addrPort("192.0.2.2:25"), mark, 0, syn))
-	p := c.next()
-	if s := parse(p); s.seq() != mark {
-		c.tb.Errorf("%x was queued", p)
-	}
-	for s := parse(p); s.seq() != mark; s = parse(c.next()) {
-	}
-}
-
-const syn = 0x02
-
-// opening is a SYN from the client.
-func opening(version int) []byte {
-	if version == 4 {
-		return bare(addrPort("192.0.2.1:4000"), addrPort("192.0.2.2:25"), 1, 0, syn)
-	}
-	return bare(addrPort("[2001:db8::1]:4000"), addrPort("[2001:db8::2]:25"), 1, 0, syn)
-}
-
-// sumIPv4 makes the checksum of an IPv4 header right.
-func sumIPv4(p []byte, header int) []byte {
-	p[10], p[11] = 0, 0
-	binary.BigEndian.PutUint16(p[10:], sum(p[:header]))
-	return p
-}
-
-// piece is a fragment of the transport octets b of whole.
-func piece(whole, b []byte, offset int, more bool) []byte {
-	flags := uint16(offset)
-	if whole[0]>>4 == 4 {
-		flags /= 8
-		if more {
-			flags |= 0x2000
-		}
-		p := slices.Concat(whole[:20], b)
-		binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
-		binary.BigEndian.PutUint16(p[6:], flags)
-		return sumIPv4(p, 20)
-	}
-	if more {
-		flags |= 1
-	}
-	h := []byte{whole[6], 0, 0, 0, 0, 0, 0xab, 0xcd}
-	binary.BigEndian.PutUint16(h[2:], flags)
-	p := slices.Concat(whole[:40], h, b)
-	const fragment = 44
-	p[6] = fragment
-	binary.BigEndian.PutUint16(p[4:], uint16(len(p)-40))
-	return p
-}
-
-// forEachVersion gives f a SYN with octets, and the transport octets of it. A first
-// fragment that ends within the TCP header is refused in IPv6 (RFC 8200 section 4.5).
-func forEachVersion(t *testing.T, f func(t *testing.T, whole, b []byte)) {
-	for _, version := range []int{4, 6} {
-		t.Run(fmt.Sprintf("IPv%d", version), func(t *testing.T) {
-			whole, header := opening(version), 20
-			whole = append(whole, "octets of a SYN: 24 more"...)
-			if version == 4 {
-				whole[3] += 24
-				sumIPv4(whole, 20)
-			} else {
-				whole[5] += 24
-				header = 40
-			}
-			s := parse(whole)
-			s.fixChecksum()
-			f(t, whole, whole[header:])
-		})
-	}
-}
-
-func (c *cable) wantQueued(b []byte) {
-	c.tb.Helper()
-	if got := parse(c.next()); !bytes.Equal(slices.Concat(got.tcp, got.payload), b) {
-		c.tb.Errorf("queued %x %q, want %x", got.tcp, got.payload, b)
-	}
-}
-
-func TestFragmentsInAnyOrderAreQueuedAsTheWholePacket(t *testing.T) {
-	forEachVersion(t, func(t *testing.T, whole, b []byte) {
-		c := newCable(t)
-		first, middle, last := piece(whole, b[:24], 0, true), piece(whole, b[24:32], 24, true), piece(whole, b[32:], 32, false)
-		c.send(last, first, first, middle) // and one of them twice
-		c.wantQueued(b)
-		c.refused()
-	})
-}
-
-// RFC 5722 for IPv6; Linux does as much for IPv4.
-func TestFragmentsThatOverlapInPartAreNeverQueued(t *testing.T) {
-	forEachVersion(t, func(t *testing.T, whole, b []byte) {
-		c := newCable(t)
-		c.refused(piece(whole, b[:32], 0, true), piece(whole, bytes.ToUpper(b[24:40]), 24, true), piece(whole, b[40:], 40, false))
-	})
-}
-
-// Linux takes a fragment that lies within another for a copy, whatever its octets. What
-// is put together is one packet all the same, and it is that which goes on.
-func TestOfAFragmentWithinAnotherTheOneThatCameFirstIsQueued(t *testing.T) {
-	forEachVersion(t, func(t *testing.T, whole, b []byte) {
-		c := newCable(t)
-		c.send(piece(whole, b[:40], 0, true), piece(whole, bytes.ToUpper(b[24:32]), 24, true), piece(whole, b[40:], 40, false))
-		c.wantQueued(b)
-	})
-}
-
-func TestAFragmentBeyondTheLargestPacketIsNeverQueued(t *testing.T) {
-	forEachVersion(t, func(t *testing.T, whole, b []byte) {
-		c := newCable(t)
-		c.refused(piece(whole, b[:24], 0, true), piece(whole, make([]byte, 64), 65528, false))
-	})
-}
-
-func TestAnIPv6FragmentThatEndsWithinTheTCPHeaderIsNeverQueued(t *testing.T) {
-	c := newCable(t)
-	whole := opening(6)
-	c.refused(piece(whole, whole[40:56], 0, true), piece(whole, whole[56:], 16, false))
-}
-
-func TestFragmentsWithDFAreReassembledAlike(t *testing.T) {
-	c := newCable(t)
-	whole := opening(4)
-	b := whole[20:]
-	first, last := piece(whole, b[:16], 0, true), piece(whole, b[16:], 16, false)
-	for _, p := range [][]byte{first, last} {
-		p[6] |= 0x40
-		sumIPv4(p, 20)
-	}
-	c.send(first, last)
-	c.wantQueued(b)
-}
-
-func TestWhatTheKernelRefusesOfAnIPHeaderIsNeverQueued(t *testing.T) {
-	header := func(alter func(p []byte)) []byte {
-		p := opening(4)
-		alter(p)
-		return sumIPv4(p, 20)
-	}
-	// addressed has another address in the place of one, with right checksums.
-	addressed := func(at int, addr ...byte) []byte {
-		p := opening(4)
-		copy(p[at:], addr)
-		s := parse(p)
-		s.fixChecksum()
-		return sumIPv4(p, 20)
-	}
-	badSum := opening(4)
-	badSum[10] ^= 1
-	noIP := opening(4)
-	noIP[0] = 0x55
-	const source, destination = 12, 16
-	for name, p := range map[string][]byte{
-		"a wrong header checksum":          badSum,
-		"a header length of 16":            header(func(p []byte) { p[0] = 0x44 }),
-		"a header longer than the packet":  header(func(p []byte) { p[0] = 0x4f }),
-		"a total length beyond the frame":  header(func(p []byte) { p[3]++ }),
-		"a total length within the header": header(func(p []byte) { p[3] = 19 }),
-		"another version":                  noIP,
-		"a source of class D":              addressed(source, 224, 0, 0, 1),
-		"a source of class E":              addressed(source, 255, 255, 255, 255),
-		"a source on the loopback":         addressed(source, 127, 0, 0, 1),
-		"a source of 0.0.0.0":              addressed(source, 0, 0, 0, 0),
-		"a destination on the loopback":    addressed(destination, 127, 0, 0, 1),
-		"a destination in 0.0.0.0/8":       addressed(destination, 0, 0, 0, 1),
-		"a destination of class E":         addressed(destination, 240, 0, 0, 1),
-		"an IPv6 packet beyond its frame":  func() []byte { p := opening(6); p[5]++; return p }(),
-		"an IPv6 source that is multicast": func() []byte { p := opening(6); p[8] = 0xff; return p }(),
-		"an IPv6 source on the loopback":   func() []byte { p := opening(6); copy(p[8:], net.IPv6loopback); return p }(),
-		"a loose source route with hops":   withOptions(131, 7, 4, 192, 0, 2, 9, 0),
-		"an option longer than the header": withOptions(7, 40, 4, 0),
-		"a strict source route with a hop": withOptions(137, 7, 4, 192, 0, 2, 9, 0),
-	} {
-		t.Run(name, func(t *testing.T) { newCable(t).refused(p) })
-	}
-}
+// Where an IPv4 header has its addresses.
+const (
+	source      = 12
+	destination = 16
+)
 
 // withOptions is a SYN with IPv4 options.
-func withOptions(options ...byte) []byte {
-	p := slices.Insert(opening(4), 20, options...)
+func (c *cable) withOptions(options ...byte) []byte {
+	p := slices.Insert(c.opening(4), 20, options...)
 	p[0] += byte(len(options) / 4)
 	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
 	return sumIPv4(p, 20+len(options))
 }
 
+// jumbogram is a SYN whose length stands in a hop-by-hop option (RFC 2675).
+func (c *cable) jumbogram(length uint32) []byte {
+	const hopByHop, jumboPayload = 0, 194
+	p := c.opening(6)
+	h := binary.BigEndian.AppendUint32([]byte{p[6], 0, jumboPayload, 4}, length)
+	p[6] = hopByHop
+	p[4], p[5] = 0, 0
+	return slices.Insert(p, 40, h...)
+}
+
+func TestWhatTheKernelRefusesOfAnIPHeaderIsNeverQueued(t *testing.T) {
+	for _, hook := range []string{"input", "forward"} {
+		c := hooks[hook](t)
+		alter := func(version int, f func(p []byte)) []byte {
+			p := c.opening(version)
+			f(p)
+			if version == 4 {
+				sumIPv4(p, 20)
+			}
+			return p
+		}
+		badSum := c.opening(4)
+		badSum[10] ^= 1
+		for name, p := range map[string][]byte{
+			"a wrong header checksum":          badSum,
+			"a header length of 16":            alter(4, func(p []byte) { p[0] = 0x44 }),
+			"a header longer than the packet":  alter(4, func(p []byte) { p[0] = 0x4f }),
+			"a total length beyond the frame":  alter(4, func(p []byte) { p[3]++ }),
+			"a total length within the header": alter(4, func(p []byte) { p[3] = 19 }),
+			"another version":                  alter(4, func(p []byte) { p[0] = 0x55 }),
+			"a source of class D":              c.addressed(source, 224, 0, 0, 1),
+			"a source of 255.255.255.255":      c.addressed(source, 255, 255, 255, 255),
+			"a source on the loopback":         c.addressed(source, 127, 0, 0, 1),
+			"a source of 0.0.0.0":              c.addressed(source, 0, 0, 0, 0),
+			"a destination on the loopback":    c.addressed(destination, 127, 0, 0, 1),
+			"a destination in 0.0.0.0/8":       c.addressed(destination, 0, 0, 0, 1),
+			"a destination of class E":         c.addressed(destination, 250, 0, 0, 1), // to which there is no route
+			"a loose source route with hops":   c.withOptions(131, 7, 4, 192, 0, 2, 9, 0),
+			"an option longer than the header": c.withOptions(7, 40, 4, 0),
+			"a strict source route with a hop": c.withOptions(137, 7, 4, 192, 0, 2, 9, 0),
+			"an IPv6 packet beyond its frame":  alter(6, func(p []byte) { p[5]++ }),
+			"an IPv6 source that is multicast": alter(6, func(p []byte) { p[8] = 0xff }),
+			"an IPv6 source on the loopback":   alter(6, func(p []byte) { copy(p[8:], net.IPv6loopback) }),
+			"a jumbogram of a short length":    c.jumbogram(28),
+			"a jumbogram beyond its frame":     c.jumbogram(1 << 17),
+		} {
+			t.Run(hook+"/"+name, func(t *testing.T) {
+				on := *c
+				on.tb = t
+				on.refused(p)
+			})
+		}
+	}
+}
+
+// Linux has taken addresses of class E for ordinary ones since 2.6.25: so they are inspected.
+func TestAddressesOfClassEAreQueuedAsAnyOther(t *testing.T) {
+	for name, addressed := range map[string]struct {
+		hook string
+		at   int
+	}{
+		"a source, input":        {"input", source},
+		"a source, forward":      {"forward", source},
+		"a destination, forward": {"forward", destination}, // to which there is a route
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := hooks[addressed.hook](t)
+			p := c.addressed(addressed.at, 240, 0, 0, 1)
+			c.send(p)
+			c.wantQueued(p[20:])
+		})
+	}
+}
+
+// A packet to 255.255.255.255 is this host's and never forwarded. It is queued; but TCP
+// takes no part in it, even with a listener on every address.
+func TestASYNToTheBroadcastAddressIsNeitherForwardedNorAnswered(t *testing.T) {
+	t.Run("forward", func(t *testing.T) {
+		c := newForwardCable(t)
+		c.refused(c.addressed(destination, 255, 255, 255, 255))
+	})
+	t.Run("input", func(t *testing.T) {
+		p := newPair(t)
+		c := &cable{tb: t, client: both("192.0.2.1", "2001:db8::1"), server: both("192.0.2.2", "2001:db8::2")}
+		var queued, answered atomic.Int64
+		control := make(chan struct{}, 16)
+		inline(t, p.server, decideEach(func(p *dataplane.Packet) verdict.Kind {
+			switch s := parse(p.Data); {
+			case s.dst.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+				queued.Add(1)
+			case s.src.Port() == 25 && s.dst.Port() == 4001:
+				control <- struct{}{}
+			case s.src.Port() == 25:
+				answered.Add(1)
+			}
+			return verdict.Accept
+		}))
+		listen(t, p.server, "0.0.0.0:25", echo)
+		c.sendFrames(p.client, "c", p.server, "s")
+		c.send(c.addressed(destination, 255, 255, 255, 255))
+		c.send(bare(netip.AddrPortFrom(c.client[4], 4001), netip.AddrPortFrom(c.server[4], 25), 7, 0, syn))
+		select {
+		case <-control: // the listener's answer to another SYN, which came later
+		case <-time.After(patience):
+			t.Fatal("the listener answers nobody")
+		}
+		if queued.Load() != 1 || answered.Load() != 0 {
+			t.Errorf("queued %d, answered %d", queued.Load(), answered.Load())
+		}
+	})
+}
+
 func TestPaddingBehindIPOptionsIsZeroWhenAPacketIsQueued(t *testing.T) {
 	c := newCable(t)
-	p := withOptions(1, 1, 0, 0xaa) // no-operation, end, and padding that is not zero
+	p := c.withOptions(1, 1, 0, 0xaa) // no-operation, end, and padding that is not zero
 	c.send(p)
 	p[23] = 0
 	if got := c.next(); !bytes.Equal(got[20:], p[20:]) {
@@ -284,11 +165,30 @@ func TestPaddingBehindIPOptionsIsZeroWhenAPacketIsQueued(t *testing.T) {
 }
 
 func TestPaddingOfTheLinkIsCutBeforeAPacketIsQueued(t *testing.T) {
-	forEachVersion(t, func(t *testing.T, whole, _ []byte) {
-		c := newCable(t)
-		c.send(append(bytes.Clone(whole), "padding"...))
-		if got := c.next(); !bytes.Equal(got, whole) {
-			t.Errorf("queued %x, want %x", got, whole)
+	for _, hook := range []string{"input", "forward"} {
+		for _, version := range []int{4, 6} {
+			t.Run(fmt.Sprintf("%s/IPv%d", hook, version), func(t *testing.T) {
+				c := hooks[hook](t)
+				whole := c.opening(version)
+				c.send(append(bytes.Clone(whole), "padding"...))
+				got := c.next()
+				if hook == "forward" { // which counts a hop down
+					c.wantHop(got, whole)
+				}
+				if !bytes.Equal(got, whole) {
+					t.Errorf("queued %x, want %x", got, whole)
+				}
+			})
 		}
-	})
+	}
+}
+
+// wantHop makes the hop limit of a forwarded packet what it was when it was sent.
+func (c *cable) wantHop(got, sent []byte) {
+	if got[0]>>4 == 6 {
+		got[7] = sent[7]
+		return
+	}
+	got[8] = sent[8]
+	sumIPv4(got, 20)
 }

@@ -3,19 +3,13 @@
 package nfqueue_test
 
 import (
-	"bytes"
-	"errors"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"keepword/dataplane"
-	"keepword/dataplane/internal/inject"
 	"keepword/dataplane/internal/netns"
 	"keepword/dataplane/nfqueue"
 	"keepword/dataplane/steer"
@@ -88,88 +82,6 @@ func TestLoopbackTrafficIsQueuedOnce(t *testing.T) {
 	exchange(t, dial(t, h, loopback), []byte("once"))
 	if seen.Load() != 1 {
 		t.Errorf("seen %d times", seen.Load())
-	}
-}
-
-// fragments cuts an IPv4 packet into one with the first 8 octets behind the IP header
-// and one with the rest (RFC 791 section 3.2).
-func fragments(packet []byte) [][]byte {
-	const header, cut = 20, 8
-	const moreFragments = 0x20
-	piece := func(from, to int, flags, offset byte) []byte {
-		f := bytes.Clone(packet[:header])
-		f[2], f[3] = 0, byte(header+to-from)
-		f[6], f[7] = flags, offset
-		f[10], f[11] = 0, 0
-		s := sum(f)
-		f[10], f[11] = byte(s>>8), byte(s)
-		return append(f, packet[header+from:header+to]...)
-	}
-	return [][]byte{piece(0, cut, moreFragments, 0), piece(cut, len(packet)-header, 0, cut/8)}
-}
-
-// sendFragments sends packet from h in two fragments, which are not exempt, and
-// returns what became of each.
-func sendFragments(h *netns.Host, packet []byte) (first, second error) {
-	const otherMark = 1
-	h.Do(func() error {
-		s, err := inject.Open(otherMark)
-		if err != nil {
-			return err
-		}
-		pieces := fragments(packet)
-		first, second = s.Send(pieces[0]), s.Send(pieces[1])
-		return s.Close()
-	})
-	return first, second
-}
-
-func TestFragmentsAreQueuedAsTheWholePacket(t *testing.T) {
-	p := newPair(t)
-	got := make(chan []byte, 16)
-	inline(t, p.server, decideEach(func(p *dataplane.Packet) verdict.Kind {
-		if s := parse(p.Data); s.dst.Port() == 25 {
-			got <- bytes.Clone(p.Data)
-		}
-		return verdict.Drop
-	}))
-	const syn = 0x02
-	want := bare(addrPort("192.0.2.1:4000"), addrPort("192.0.2.2:25"), 1, 0, syn)
-	if err := errors.Join(sendFragments(p.client, want)); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case data := <-got:
-		if !bytes.Equal(data[20:], want[20:]) {
-			t.Errorf("got %x, want %x", data, want)
-		}
-	case <-time.After(patience):
-		t.Error("nothing was queued")
-	}
-}
-
-// The output hook shows it, as the kernel itself reassembles what is for this host
-// ahead of the input hook.
-func TestFragmentsThatNobodyReassembledAreDroppedAndCounted(t *testing.T) {
-	p := newPair(t)
-	// Exempt from tracking before the kernel would reassemble, at -400.
-	p.server.Run("nft", "add table inet raw; add chain inet raw c { type filter hook output priority -450; }; add rule inet raw c notrack")
-	table := divert(t, p.server, labSteer)
-	e := openQueue(t, p.server, nfqueue.Config{})
-	run(t, e, acceptAll)
-	const rst = 0x04
-	first, second := sendFragments(p.server, bare(addrPort("192.0.2.2:25"), addrPort("192.0.2.1:4000"), 1, 0, rst))
-	// EPERM says that the packet was dropped on its way out.
-	if !errors.Is(first, unix.EPERM) || second != nil {
-		t.Errorf("sent the first fragment: %v, the second: %v", first, second)
-	}
-	var c steer.Counters
-	p.server.Do(func() (err error) {
-		c, err = table.Counters()
-		return err
-	})
-	if c.Fragments != 1 || c.Untracked != 1 || c.Queued != 0 || e.Counters().Received != 0 {
-		t.Errorf("counted %+v, engine %+v", c, e.Counters())
 	}
 }
 

@@ -266,6 +266,20 @@ func TestEveryFlippedBitBreaksTheChecksum(t *testing.T) {
 	}
 }
 
+// RFC 2675: the IPv6 header's own length is 0, and the octets would be more than any
+// packet here can have.
+func TestAJumbogramIsBad(t *testing.T) {
+	const jumboPayload = 194
+	for _, length := range []byte{0, 50, 200} { // of the option's four octets the first but one
+		b := build(t, ipv6(0), []byte{6, 0, jumboPayload, 4, 0, length, 0, 0}, tcp(), "x")
+		b[4], b[5] = 0, 0
+		var v View
+		if c := Parse(b, &v); c != BadHeader {
+			t.Errorf("a length of %d << 16: %v, want %v", length, c, BadHeader)
+		}
+	}
+}
+
 func TestClassesHaveNames(t *testing.T) {
 	if OK.String() != "ok" || NotIP.String() != "not-ip" || Class(200).String() != "invalid" {
 		t.Error(OK, NotIP, Class(200))

@@ -3,11 +3,14 @@ package packet
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
+
+var anyIPv4 = netip.IPv4Unspecified().As16()
 
 // withOptions is a SYN with these TCP options, cut to what a header holds and padded.
 func withOptions(options []byte) []byte {
@@ -16,9 +19,7 @@ func withOptions(options []byte) []byte {
 	for len(options)%4 != 0 {
 		options = append(options, 0)
 	}
-	s := Segment{Version: 4, Flags: SYN, HopLimit: 64, Payload: options}
-	copy(s.Src[:], mapped[:])
-	copy(s.Dst[:], mapped[:])
+	s := Segment{Version: 4, Src: anyIPv4, Dst: anyIPv4, Flags: SYN, HopLimit: 64, Payload: options}
 	b := s.Append(nil)
 	b[20+tcpOffset] += byte(len(options) / 4 << 4)
 	return b
@@ -122,8 +123,8 @@ func FuzzSegment(f *testing.F) {
 			Seq: seq, Ack: ack, Flags: Flags(flags), Window: window, HopLimit: uint8(window), Payload: payload, HasTimestamp: stamped, TSVal: ack, TSEcr: seq}
 		if !six {
 			s.Version = 4
-			copy(s.Src[:], mapped[:])
-			copy(s.Dst[:], mapped[:])
+			copy(s.Src[:12], anyIPv4[:])
+			copy(s.Dst[:12], anyIPv4[:])
 		}
 		front := []byte("in front")
 		out := s.Append(bytes.Clone(front))

@@ -23,7 +23,7 @@ type baseline struct {
 	decoded   []gopacket.LayerType
 	parser    *gopacket.DecodingLayerParser
 	assembler *reassembly.Assembler
-	context   capture
+	context   packetContext
 	// plain is its ordinary use instead, as in its examples: a Packet is made of each.
 	plain  bool
 	failed error
@@ -64,7 +64,7 @@ func (b *baseline) readPlain(batch *dataplane.Batch) {
 			b.failed = errors.New("no TCP segment")
 			continue
 		}
-		b.assembler.AssembleWithContext(p.NetworkLayer().NetworkFlow(), tcp, &capture{p.Metadata().CaptureInfo})
+		b.assembler.AssembleWithContext(p.NetworkLayer().NetworkFlow(), tcp, &packetContext{p.Metadata().CaptureInfo})
 	}
 }
 
@@ -98,8 +98,8 @@ func (b *baseline) ReassembledSG(sg reassembly.ScatterGather, _ reassembly.Assem
 // ReassemblyComplete lets go of a connection that both ends closed.
 func (b *baseline) ReassemblyComplete(reassembly.AssemblerContext) bool { return true }
 
-// capture is what the assembler asks of a packet's context: nothing of it is used.
-type capture struct{ gopacket.CaptureInfo }
+// packetContext is what the assembler asks of a packet's context: nothing of it is used.
+type packetContext struct{ gopacket.CaptureInfo }
 
 // GetCaptureInfo returns it.
-func (c *capture) GetCaptureInfo() gopacket.CaptureInfo { return c.CaptureInfo }
+func (c *packetContext) GetCaptureInfo() gopacket.CaptureInfo { return c.CaptureInfo }

@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"testing"
 	"time"
+
+	"keepword/inspect/packet"
 )
 
 // hello is what both ends of a TLS handshake say first.
@@ -76,7 +79,7 @@ func (l *listener) Write(b []byte) (int, error) {
 func flight(from end, octets []byte) (list []step) {
 	for len(octets) > 0 {
 		n := min(mss, len(octets))
-		list = append(list, step{from, 16, octets[:n]})
+		list = append(list, step{from, packet.ACK, octets[:n]})
 		octets = octets[n:]
 	}
 	return list
@@ -121,14 +124,12 @@ const crowd = 512
 
 func newDialogues(s subject, h hello, whole bool) *dialogues {
 	d := &dialogues{gateway: newGateway(s, crowd), whole: whole, at: make([]int, crowd)}
-	d.dialogue = append(append(d.dialogue, introduction...), upgrade(h)...)
-	if rest := flight(server, h.server)[1:]; len(rest) > 0 {
-		d.after = append(d.after, rest...)
-	}
-	d.after = append(d.after, step{client, 24, secret(64)}, step{server, 24, secret(64)})
+	d.dialogue = slices.Concat(introduction, upgrade(h))
+	d.after = append(d.after, flight(server, h.server)[1:]...)
+	d.after = append(d.after, say(client, string(secret(64))), say(server, string(secret(64))))
 	d.after = append(d.after, closing...)
 	if whole {
-		d.dialogue = append(append(append([]step(nil), opening...), d.dialogue...), d.after...)
+		d.dialogue = slices.Concat(opening, d.dialogue, d.after)
 	}
 	for range d.dialogue {
 		for i := range crowd {

@@ -23,10 +23,10 @@ type state struct {
 
 // memory brings so many connections through steps, and measures by how much the heap
 // has grown.
-func memory(make func(flows int) subject, flows int, steps ...[]step) (state, error) {
+func memory(fresh func(flows int) subject, flows int, steps ...[]step) (state, error) {
 	g := newGateway(nil, flows)
 	before := held()
-	g.subject = make(flows)
+	g.subject = fresh(flows)
 	empty := held()
 	g.play(0, flows, steps...)
 	full := held()
@@ -58,7 +58,7 @@ const inFlight = 16
 func newSpread(s subject, flows int) *spread {
 	p := &spread{
 		gateway: newGateway(s, flows), random: chance(5), isWaiting: make([]bool, flows),
-		data: step{client, 16, textMail(100)}, ack: ack(server),
+		data: say(client, string(textMail(100))), ack: ack(server),
 	}
 	p.play(0, flows, opening, introduction, envelope, []step{ack(client)})
 	for range flows / inFlight {

@@ -76,15 +76,17 @@ func (b *bench) segments() (rows []row, err error) {
 		}
 		segment, ack := s[0][0], s[0][1]
 		base, baseAck := s[3][0], s[3][1]
+		name := fmt.Sprintf("in-order segment of %s octets", grouped(octets))
 		if octets == 1 {
-			add("in-order segment of 1 octet", atMost(100), segment, base)
+			name = "in-order segment of 1 octet"
+			add(name, atMost(100), segment, base)
 			add("the acknowledgement that follows", target{}, ack, baseAck)
-			add("both", target{}, segment.plus(ack), base.plus(baseAck))
-			add("both, each packet a batch of its own", target{}, s[1][0].plus(s[1][1]), base.plus(baseAck))
+			add("segment and acknowledgement", target{}, segment.plus(ack), base.plus(baseAck))
+			add("segment and acknowledgement, each packet a batch of its own", target{}, s[1][0].plus(s[1][1]), base.plus(baseAck))
 		} else {
-			add(fmt.Sprintf("in-order segment of %d octets", octets), target{}, segment, base)
+			add(name, target{}, segment, base)
 		}
-		add("the same segment, its checksum verified", target{}, s[2][0], base)
+		add(name+", its checksum verified", target{}, s[2][0], base)
 	}
 	return rows, nil
 }
@@ -102,7 +104,7 @@ func (b *bench) dialogues() (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		name := fmt.Sprintf("STARTTLS dialogue, greeting to ServerHello, %d segments, ClientHello of %d octets", len(kw.dialogue), len(h.client))
+		name := fmt.Sprintf("STARTTLS dialogue, greeting to ServerHello, %d segments, ClientHello of %s octets", len(kw.dialogue), grouped(len(h.client)))
 		rows = append(rows,
 			row{what: name, unit: nanoseconds, target: atMost(2000), ours: s[0][0], by: byGopacket, base: s[2][0]},
 			row{what: "the same, each packet a batch of its own", unit: nanoseconds, ours: s[1][0], by: byGopacket, base: s[2][0]},
@@ -132,7 +134,7 @@ func (b *bench) scans() (rows []row, err error) {
 				return nil, err
 			}
 			rows = append(rows, row{
-				what: fmt.Sprintf("mail data scanned, %s in pieces of %d octets", mail.name, piece), unit: gigaoctets,
+				what: fmt.Sprintf("mail data scanned, %s in pieces of %s octets", mail.name, grouped(piece)), unit: gigaoctets,
 				target: atLeast(10), ours: got[0][0], by: "bytes.Index", base: got[1][0],
 			})
 		}
@@ -158,7 +160,7 @@ func (b *bench) captures() (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		name := fmt.Sprintf("capture of %d sessions, %d packets", r.sessions, len(r.packets))
+		name := fmt.Sprintf("capture of %d sessions, %s packets", r.sessions, grouped(len(r.packets)))
 		if disorder {
 			name += ", 5% out of order and 5% twice"
 		}
@@ -176,9 +178,9 @@ func (b *bench) memory() (rows []row, err error) {
 		steps [][]step
 		idle  bool
 	}{{"idle flow, EHLO answered and acknowledged", [][]step{opening, introduction, {ack(client)}}, true}, {"half-open flow, a SYN seen", [][]step{opening[:1]}, false}} {
-		sampled := func(make func(int) subject) sampler {
+		sampled := func(fresh func(int) subject) sampler {
 			return func() ([]float64, error) {
-				s, err := memory(make, b.flows, at.steps...)
+				s, err := memory(fresh, b.flows, at.steps...)
 				return []float64{s.each, s.total}, err
 			}
 		}
@@ -193,7 +195,7 @@ func (b *bench) memory() (rows []row, err error) {
 			continue
 		}
 		each.target = atMost(512)
-		total := row{what: fmt.Sprintf("%d of them, table and index included", b.flows), unit: octetsUnit, target: atMost(1 << 30), ours: s[0][1], by: byGopacket, base: s[1][1]}
+		total := row{what: grouped(b.flows) + " of them, table and index included", unit: octetsUnit, target: atMost(1 << 30), ours: s[0][1], by: byGopacket, base: s[1][1]}
 		rows = append(rows, each, total)
 	}
 	return rows, nil
@@ -211,10 +213,10 @@ func (b *bench) spread() (rows []row, err error) {
 	}
 	kw, base := s[:2], s[2:]
 	cost := func(flows, i int) row {
-		return row{what: fmt.Sprintf("a packet at %d flows", flows), unit: nanoseconds, ours: kw[i][0], by: byGopacket, base: base[i][0]}
+		return row{what: "a packet at " + grouped(flows) + " flows", unit: nanoseconds, ours: kw[i][0], by: byGopacket, base: base[i][0]}
 	}
 	return []row{cost(few, 0), cost(b.flows, 1), {
-		what: "ratio of the two", unit: times, target: atMost(1.5), ours: kw[1][0].by(kw[0][0]), by: byGopacket, base: base[1][0].by(base[0][0]),
+		what: "cost a packet, " + grouped(b.flows) + " flows to " + grouped(few), unit: times, target: atMost(1.5), ours: kw[1][0].by(kw[0][0]), by: byGopacket, base: base[1][0].by(base[0][0]),
 	}}, nil
 }
 
@@ -229,7 +231,7 @@ func (b *bench) allocations() ([]row, error) {
 		return nil, err
 	}
 	return []row{
-		{what: "allocations of a segment and its acknowledgement", unit: count1, target: atMost(0), ours: s[0][0], by: byGopacket, base: s[1][0]},
-		{what: "allocations of a whole STARTTLS connection", unit: count1, ours: s[2][0], by: byGopacket, base: s[3][0]},
+		{what: "allocations of a segment and its acknowledgement", unit: number, target: atMost(0), ours: s[0][0], by: byGopacket, base: s[1][0]},
+		{what: "allocations of a whole STARTTLS connection", unit: number, ours: s[2][0], by: byGopacket, base: s[3][0]},
 	}, nil
 }

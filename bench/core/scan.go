@@ -86,7 +86,7 @@ func (s *scan) index(n int) (speed float64, err error) {
 	begin := time.Now()
 	for read < n {
 		for _, p := range s.pieces {
-			if bytes.Index(p, end) >= 0 {
+			if at := bytes.Index(p, end); at >= 0 {
 				return 0, errors.New("the mail ends within")
 			}
 			read += len(p)

@@ -15,7 +15,7 @@ type segments struct {
 const bulk = 32768
 
 func newSegments(s subject, octets int) *segments {
-	g := &segments{gateway: newGateway(s, batchSize), data: step{from: client, flags: 16, text: textMail(octets)}, ack: ack(server)}
+	g := &segments{gateway: newGateway(s, batchSize), data: say(client, string(textMail(octets))), ack: ack(server)}
 	if octets >= bulk {
 		g.connections.next = g.next[:8]
 	}

@@ -17,7 +17,7 @@ const (
 	perSecond        // packets
 	octetsUnit
 	times
-	count1
+	number
 )
 
 // text writes a figure with three significant digits, but for whole octets.
@@ -41,8 +41,8 @@ func (u unit) text(v float64) string {
 	return digits(v)
 }
 
-// better says that a larger figure is the better one.
-func (u unit) better() bool { return u == gigaoctets || u == perSecond }
+// moreIsBetter says that a larger figure is the better one.
+func (u unit) moreIsBetter() bool { return u == gigaoctets || u == perSecond }
 
 func digits(v float64) string {
 	if v == 0 {
@@ -50,6 +50,15 @@ func digits(v float64) string {
 	}
 	decimals := max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0)
 	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+// grouped writes a whole number with commas.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // target is a line of the plan. The zero target asks for nothing.
@@ -83,7 +92,7 @@ type row struct {
 
 // faster is how many times better than the baseline, round by round.
 func (r *row) faster() series {
-	if r.unit.better() {
+	if r.unit.moreIsBetter() {
 		return r.ours.by(r.base)
 	}
 	return r.base.by(r.ours)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
 	"keepword/inspect/smtp"
 )
@@ -57,23 +56,18 @@ func (s *scan) hear(st step) {
 // run reads at least n octets and returns how many in a nanosecond, which is GB in a
 // second.
 func (s *scan) run(n int) (speed float64, err error) {
-	read := 0
-	begin := time.Now()
-	for read < n {
-		for _, p := range s.pieces {
-			for at := 0; at < len(p); {
-				k, _ := s.dialogue.Client(p[at:])
-				if k == 0 {
-					return 0, fmt.Errorf("mail data was not read on, in mode %d", s.dialogue.Mode())
-				}
-				at += k
+	speed = s.over(n, func(piece []byte) bool {
+		for at := 0; at < len(piece); {
+			k, _ := s.dialogue.Client(piece[at:])
+			if k == 0 {
+				return false
 			}
-			read += len(p)
+			at += k
 		}
-	}
-	speed = float64(read) / float64(time.Since(begin))
-	if s.dialogue.Mode() != smtp.MailData {
-		return 0, fmt.Errorf("mail data ended within, in mode %d", s.dialogue.Mode())
+		return true
+	})
+	if speed == 0 || s.dialogue.Mode() != smtp.MailData {
+		return 0, fmt.Errorf("mail data was not read on, in mode %d", s.dialogue.Mode())
 	}
 	return speed, nil
 }
@@ -82,15 +76,30 @@ func (s *scan) run(n int) (speed float64, err error) {
 // mail data, blind for one that is cut in two.
 func (s *scan) index(n int) (speed float64, err error) {
 	end := []byte("\r\n.\r\n")
-	read := 0
-	begin := time.Now()
-	for read < n {
-		for _, p := range s.pieces {
-			if at := bytes.Index(p, end); at >= 0 {
-				return 0, errors.New("the mail ends within")
-			}
-			read += len(p)
-		}
+	speed = s.over(n, func(piece []byte) bool {
+		at := bytes.Index(piece, end)
+		return at < 0
+	})
+	if speed == 0 {
+		return 0, errors.New("the mail ends within")
 	}
-	return float64(read) / float64(time.Since(begin)), nil
+	return speed, nil
+}
+
+// over has pieces of at least n octets read and returns how many in a nanosecond, 0 where
+// read says that it could not.
+func (s *scan) over(n int, read func(piece []byte) bool) float64 {
+	done, ok := 0, true
+	took := timed(func() {
+		for done < n && ok {
+			for _, p := range s.pieces {
+				ok = ok && read(p)
+				done += len(p)
+			}
+		}
+	})
+	if !ok {
+		return 0
+	}
+	return float64(done) / float64(took)
 }

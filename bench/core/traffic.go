@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"keepword/dataplane"
 	"keepword/inspect/packet"
 )
@@ -141,7 +139,7 @@ type gateway struct {
 	buffers [batchSize][]byte
 	packets []dataplane.Packet
 	batch   dataplane.Batch
-	spent   time.Duration
+	spent   int64 // nanoseconds
 }
 
 func newGateway(s subject, flows int) *gateway {
@@ -176,19 +174,22 @@ func (g *gateway) add(data []byte) {
 
 // flush has what waits read, timed.
 func (g *gateway) flush() {
+	g.spent += timed(g.readAll)
+	g.packets = g.packets[:0]
+}
+
+// readAll has what waits read in one batch, or each packet in one.
+func (g *gateway) readAll() {
 	size := len(g.packets)
 	if g.single {
 		size = 1
 	}
-	begin := time.Now()
 	for rest := g.packets; len(rest) > 0; rest = rest[size:] {
 		g.batch.Reset(g.now)
 		g.batch.Packets = rest[:size:size]
 		g.read(&g.batch)
 		g.now += int64(size) * 1000 // a million packets a second
 	}
-	g.spent += time.Since(begin) - clockCost
-	g.packets = g.packets[:0]
 }
 
 // took has the rest read, and returns the nanoseconds spent since it was last asked.
@@ -222,13 +223,3 @@ func (g *gateway) play(first, end int, steps ...[]step) {
 	}
 	g.took()
 }
-
-// clockCost is what two looks at the clock take by themselves.
-var clockCost = func() time.Duration {
-	least := time.Hour
-	for range 1000 {
-		begin := time.Now()
-		least = min(least, time.Since(begin))
-	}
-	return least
-}()

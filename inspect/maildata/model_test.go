@@ -36,64 +36,59 @@ var (
 // withoutNUL returns what a server reads that drops NULs.
 func withoutNUL(b []byte) string { return strings.ReplaceAll(string(b), "\x00", "") }
 
+// lineEndBefore reads a line end backwards from text[:i], NULs left out: at most one LF and
+// any number of CRs before it.
+func lineEndBefore(text []byte, i int) (crs int, lf bool, begin int) {
+	begin = i
+	for ; i > 0; i-- {
+		switch c := text[i-1]; {
+		case c == 0:
+			continue
+		case c == '\n' && !lf && crs == 0:
+			lf = true
+		case c == '\r':
+			crs++
+		default:
+			return crs, lf, begin
+		}
+		begin = i - 1
+	}
+	return crs, lf, begin
+}
+
 // modelEnding returns the name of the lenient ending that text ends with, or "".
 func modelEnding(text []byte) string {
 	end := len(text)
-	if end == 0 || !isLineEnd(text[end-1]) {
+	if end == 0 || text[end-1] == 0 {
 		return ""
 	}
-	i, nul := end, false
-	skipNUL := func() {
-		for i > 0 && text[i-1] == 0 {
-			i--
-			nul = true
-		}
+	crs, lf, i := lineEndBefore(text, end)
+	if crs > 2 || !lf && crs != 1 {
+		return ""
 	}
-	// behind the dot, backwards
-	behind := ""
-	for i > 0 && isLineEnd(text[i-1]) {
-		behind = map[byte]string{'\r': "CR", '\n': "LF"}[text[i-1]] + behind
+	name := "." + strings.Repeat("CR", crs)
+	if lf {
+		name += "LF"
+	}
+	for i > 0 && text[i-1] == 0 {
 		i--
-		skipNUL()
-	}
-	switch behind {
-	case "CR", "LF", "CRLF", "CRCRLF":
-	default:
-		return ""
 	}
 	if i == 0 || text[i-1] != '.' {
 		return ""
 	}
-	i--
-	skipNUL()
-	// before it: any number of CRs and at most one LF
-	before := ""
-	if i > 0 && text[i-1] == '\n' {
-		i--
-		before = "LF"
-	}
-	for {
-		j := i
-		for j > 0 && text[j-1] == 0 {
-			j--
-		}
-		if j == 0 || text[j-1] != '\r' {
-			break
-		}
-		nul = nul || j < i
-		i = j - 1
-		before = "CR" + before
-	}
-	for strings.HasPrefix(before, "CRCRCR") || before == "CRCR" {
-		before = before[2:]
-	}
-	if before == "" {
+	crs, lf, i = lineEndBefore(text, i-1)
+	switch {
+	case lf:
+		name = strings.Repeat("CR", min(crs, 2)) + "LF" + name
+	case crs > 0:
+		name = "CR" + name
+	default:
 		return ""
 	}
-	if nul {
-		return before + "." + behind + " with NUL"
+	if bytes.IndexByte(text[i:end], 0) >= 0 {
+		name += " with NUL"
 	}
-	return before + "." + behind
+	return name
 }
 
 // model returns the events of text, up to the end of mail data.

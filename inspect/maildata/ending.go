@@ -91,8 +91,7 @@ type tail struct {
 // atStart is the tail behind DATA's CRLF: a first line of one dot ends empty mail data.
 var atStart = tail{exact: 2, before: endCRLF}
 
-// empty says that t is the zero value: what is matched of endOfData is a line end, or has
-// a dot behind one, too.
+// empty says that t is the zero value: the other fields are set only along with these.
 func (t *tail) empty() bool { return t.before == endNone && t.pending == 0 }
 
 // afterCR says that the last octet is a CR.

@@ -121,7 +121,7 @@ func (s *Scanner) idle() bool {
 func (s *Scanner) pass(b []byte) int {
 	n, last := skip(b, -1-int(s.length), s.limit(), s.behindEnding())
 	length := n - 1 - last
-	if length <= n { // it began in b
+	if length < n { // it began in b
 		s.dotted = length > 0 && b[n-length] == '.'
 	}
 	s.length = uint32(min(length, maxLength))

@@ -15,29 +15,30 @@ GLOBL lf<>(SB), RODATA|NOPTR, $1
 // MASKS makes, of the 64 octets at Y3 and Y4, masks with a bit for each octet, the first
 // lowest: AX breaks, DX dots, BX LFs.
 #define MASKS \
-	VPSHUFB   Y3, Y0, Y5;  \ // the break with the same low four bits; 0 if the octet's top bit is set
+	VPSHUFB   Y3, Y0, Y5;  \ // the break with the octet's low bits; 0 where its top bit is set
 	VPSHUFB   Y4, Y0, Y6;  \
 	VPCMPEQB  Y3, Y5, Y5;  \ // is it the octet itself?
 	VPCMPEQB  Y4, Y6, Y6;  \
-	VPCMPEQB  Y3, Y1, Y7;  \
+	VPCMPEQB  Y3, Y1, Y7;  \ // is the octet a dot?
 	VPCMPEQB  Y4, Y1, Y8;  \
-	VPCMPEQB  Y3, Y2, Y9;  \
+	VPCMPEQB  Y3, Y2, Y9;  \ // an LF?
 	VPCMPEQB  Y4, Y2, Y10; \
-	VPMOVMSKB Y5, AX;      \ // a bit for each octet of the lower half
-	VPMOVMSKB Y6, R13;     \ // and of the upper
-	SHLQ      $32, R13;    \
+	VPMOVMSKB Y5, AX;      \ // the answers for the first 32 octets
+	VPMOVMSKB Y6, R13;     \ // and for the next
+	SHLQ      $32, R13;    \ // above them
 	ORQ       R13, AX;     \
-	VPMOVMSKB Y7, DX;      \
+	VPMOVMSKB Y7, DX;      \ // the dots likewise
 	VPMOVMSKB Y8, R13;     \
 	SHLQ      $32, R13;    \
 	ORQ       R13, DX;     \
-	VPMOVMSKB Y9, BX;      \
+	VPMOVMSKB Y9, BX;      \ // and the LFs
 	VPMOVMSKB Y10, R13;    \
 	SHLQ      $32, R13;    \
 	ORQ       R13, BX
 
 // JUDGE jumps to stop if the octets of the masks matter, else moves the place of the last
-// LF on. It leaves in DX the dots that stand behind a break.
+// LF on. It leaves in DX the dots that stand behind a break. Of several LFs only the first
+// can be far from the one before it: limit is no less than a block.
 #define JUDGE(stop) \
 	LEAQ    (R11)(AX*2), R13; \ // the octets behind a break; R11: is the block behind one?
 	ANDQ    R13, DX;          \ // the dots among them
@@ -67,8 +68,8 @@ TEXT ·passBlocks(SB), NOSPLIT, $0-64
 	VBROADCASTI128 breakOf<>(SB), Y0
 	VPBROADCASTB   dot<>(SB), Y1
 	VPBROADCASTB   lf<>(SB), Y2
-	XORL DI, DI
-	XORL R11, R11
+	XORL DI, DI                   // the first block
+	XORL R11, R11                 // is behind no break, as skip says
 	XORL R12, R12
 
 	PCALIGN $32
@@ -85,7 +86,7 @@ loop:
 	SHRQ $63, DX                  // a dot behind one?
 	MOVQ DX, R12
 	ADDQ $64, DI
-	JMP  loop
+	JMP  loop                     // the next block
 
 rest:
 	CMPQ DI, CX
@@ -99,10 +100,10 @@ rest:
 	SHRXQ R13, DX, DX             // and has zeros behind the end
 	SHRXQ R13, BX, BX
 	JUDGE(stop)
-	MOVQ CX, DI
+	MOVQ CX, DI                   // all of b was passed
 
 stop:
-	VZEROUPPER
+	VZEROUPPER                    // or later SSE code is slow
 	MOVQ DI, n+48(FP)
 	MOVQ R8, last+56(FP)
 	RET

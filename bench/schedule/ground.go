@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"strings"
-	"sync"
+	"net"
 	"sync/atomic"
+
+	"crypto/tls"
 
 	"keepword/bench/lab"
 	"keepword/dataplane"
@@ -16,87 +15,15 @@ import (
 	"keepword/dataplane/steer"
 	"keepword/inspect"
 	"keepword/inspect/policy"
-	"keepword/inspect/seqnum"
 	"keepword/inspect/verdict"
 )
 
-// inspected keeps what inspection has read of the client's octets, of each flow of a
-// client's port in the order of their beginnings.
-type inspected struct {
-	mu    sync.Mutex
-	flows map[uint16][]*readFlow
-}
-
-// readFlow is one flow as inspection sees it.
-type readFlow struct {
-	id       uint64
-	octets   []byte
-	findings []string
-}
-
-// flow returns a flow, which begins with its first octet or finding.
-func (r *inspected) flow(port uint16, id uint64) *readFlow {
-	for _, f := range r.flows[port] {
-		if f.id == id {
-			return f
-		}
-	}
-	f := &readFlow{id: id}
-	r.flows[port] = append(r.flows[port], f)
-	return f
-}
-
-// Inspected takes what was inspected.
-func (r *inspected) Inspected(flow inspect.Endpoints, toServer bool, octets []byte) {
-	if toServer {
-		r.octets(flow.Client.Port(), flow.ID, octets)
-	}
-}
-
-// Edited takes an edit. The policy at hand makes none of commands.
-func (r *inspected) Edited(inspect.Endpoints, bool, uint32, []byte) {}
-
-// octets takes octets of a client that were inspected in this order.
-func (r *inspected) octets(port uint16, id uint64, octets []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f := r.flow(port, id)
-	f.octets = append(f.octets, octets...)
-}
-
-// Finding keeps a finding, for the account of a violation.
-func (r *inspected) Finding(f *inspect.FindingRecord) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	flow := r.flow(f.Flow.Client.Port(), f.Flow.ID)
-	flow.findings = append(flow.findings, f.Finding.String()+" "+f.Action.String())
-}
-
-// FlowEnd keeps how a flow was lost sight of, for the same purpose.
-func (r *inspected) FlowEnd(f *inspect.FlowRecord) {
-	if !f.Bypassed {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	flow := r.flow(f.Flow.Client.Port(), f.Flow.ID)
-	flow.findings = append(flow.findings, "bypassed")
-}
-
-// finish returns what was read of a port's flows, and forgets it.
-func (r *inspected) finish(client netip.AddrPort) []*readFlow {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	flows := r.flows[client.Port()]
-	delete(r.flows, client.Port())
-	return flows
-}
-
 // ground is a lab with inspection on its gateway, in this process, and a box behind the
-// gateway in which packets expire.
+// gateway in which packets of the client expire. Both its client and its server have an
+// end in their kernels and one outside of them.
 type ground struct {
 	lab    *lab.Lab
-	wire   *wire
+	wires  [2]*wire // by side
 	server *server
 	read   *inspected
 	table  *steer.Table
@@ -114,14 +41,14 @@ const (
 	maxQueue = 1 << 14
 	// firstPort is the first of the clients' ports; each schedule has one of its own
 	// until they have all been used.
-	firstPort, ports = 1024, 1<<16 - 1024
+	firstPort, ports = 4096, 1<<16 - 4096
 )
 
-// keepword is the inspection that is shipped, with its default policy.
+// keepword is the inspection that is shipped.
 func keepword(read *inspected) dataplane.Inspector {
 	return inspect.New(inspect.Config{
-		Policy: policy.New(policy.Config{Mode: verdict.Enforce}),
-		Ports:  []uint16{smtpPort},
+		Policy: policy.New(policy.Config{Mode: verdict.Enforce, Servers: serverRules()}),
+		Ports:  inspectedPorts(),
 		Limits: inspect.Limits{Flows: 1 << 17, Memory: 1 << 30, FlowMemory: 256 << 10},
 		Sink:   read,
 		Tap:    read,
@@ -139,23 +66,17 @@ func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (_ 
 	if g.lab, err = lab.New(lab.Options{Box: true}); err != nil {
 		return nil, err
 	}
-	// The client's kernel knows nothing of the connections and would reset them. Raw
-	// sockets get packets before it does.
-	deaf := g.lab.Client.Command(ctx, "nft", "add table inet deaf; add chain inet deaf c { type filter hook input priority 0; }; "+
-		fmt.Sprintf("add rule inet deaf c tcp sport %d drop", smtpPort))
-	if _, err := deaf.Output(); err != nil {
+	if err := g.deafen(ctx); err != nil {
 		return nil, err
 	}
-	l, err := g.lab.Server.Listen("tcp", fmt.Sprintf(":%d", smtpPort))
-	if err != nil {
+	if err := g.listen(); err != nil {
 		return nil, err
 	}
-	g.server = startServer(l)
 	err = g.lab.Gateway.Do(func() (err error) {
 		if g.engine, err = nfqueue.Open(nfqueue.Config{MaxLen: maxQueue, Buffer: 64 << 20, Mark: exempt}); err != nil {
 			return err
 		}
-		g.table, err = steer.Open(steer.Config{Ports: []uint16{smtpPort}, Hooks: []steer.Hook{steer.Forward}, Queues: 1, Mark: exempt})
+		g.table, err = steer.Open(steer.Config{Ports: inspectedPorts(), Hooks: []steer.Hook{steer.Forward}, Queues: 1, Mark: exempt})
 		return err
 	})
 	if err != nil {
@@ -164,13 +85,65 @@ func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (_ 
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	g.end, g.ended = end, make(chan error, 1)
 	go func() { g.ended <- g.engine.Run(running, in(g.read)) }()
-	g.wire, err = openWire(g.lab.Client)
+	if g.wires[ClientSide], err = openWire(ClientSide, g.lab.Client, g.lab.Gateway, lab.ClientSide); err != nil {
+		return nil, err
+	}
+	g.wires[ServerSide], err = openWire(ServerSide, g.lab.Server, g.lab.Box, lab.ServerSide)
 	return g, err
 }
 
+// deafen keeps the kernels of both sides from the connections that they know nothing of
+// and would reset: raw sockets get packets before they do. The client's also discards
+// what comes from the server with its last hop, as a box between it and the gateway would.
+func (g *ground) deafen(ctx context.Context) error {
+	const table = "add table inet deaf; add chain inet deaf c { type filter hook input priority 0; }; "
+	last := int(policies) - 1
+	client := fmt.Sprintf(table+"add rule inet deaf c tcp sport %d-%d drop; add rule inet deaf c ip ttl 1 drop; add rule inet deaf c ip6 hoplimit 1 drop",
+		linuxPort, linuxPort+last)
+	server := fmt.Sprintf(table+"add rule inet deaf c tcp dport %d-%d drop", rawPort, rawPort+last)
+	if _, err := g.lab.Client.Command(ctx, "nft", client).Output(); err != nil {
+		return err
+	}
+	_, err := g.lab.Server.Command(ctx, "nft", server).Output()
+	return err
+}
+
+// listen starts the server above its kernel.
+func (g *ground) listen() error {
+	var listeners []net.Listener
+	for p := range policies {
+		l, err := g.lab.Server.Listen("tcp", fmt.Sprintf(":%d", p.port(ClientSide)))
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return err
+		}
+		listeners = append(listeners, l)
+	}
+	g.server = startServer(g.serverTLS(), listeners)
+	return nil
+}
+
+// serverTLS is how servers speak TLS. clientTLS is a client's way; old asks for TLS 1.2,
+// in which protected data is told otherwise.
+func (g *ground) serverTLS() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{g.lab.Certificate()}}
+}
+
+func (g *ground) clientTLS(old bool) *tls.Config {
+	c := g.lab.TLSConfig()
+	if old {
+		c.MaxVersion = tls.VersionTLS12
+	}
+	return c
+}
+
 func (g *ground) close() (err error) {
-	if g.wire != nil {
-		g.wire.close()
+	for _, w := range g.wires {
+		if w != nil {
+			w.close()
+		}
 	}
 	if g.server != nil {
 		g.server.stop()
@@ -186,91 +159,4 @@ func (g *ground) close() (err error) {
 		g.lab.Close() // and with it the table
 	}
 	return err
-}
-
-// Outcome is what became of a schedule.
-type Outcome struct {
-	*Schedule
-	// Complete: the server has acknowledged every octet. Answered: and sent every reply.
-	Complete, Answered bool
-	// Acked octets of the client were acknowledged, and Replies received.
-	Acked, Replies int
-	// Reset: the connection was ended.
-	Reset bool
-	// Violation says in what the property fails; empty: it holds.
-	Violation string
-}
-
-// play plays one schedule and judges it.
-func (g *ground) play(ctx context.Context, s *Schedule) (o Outcome, err error) {
-	o.Schedule = s
-	port := uint16(firstPort + g.ports.Add(1)%ports)
-	from := netip.AddrPortFrom(g.lab.Client.Addr(s.IPv6), port)
-	c := newClient(s, from, netip.AddrPortFrom(g.lab.Server.Addr(s.IPv6), smtpPort), g.wire)
-	c.replies = g.wire.take(port)
-	defer g.wire.give(port)
-	if o.Complete, o.Answered, err = c.play(ctx); err != nil {
-		return o, err
-	}
-	o.Reset, o.Acked, o.Replies = c.reset, int(c.acked.Sub(seqnum.Value(c.first))), c.finals
-	read := g.server.finish(from)
-	o.judge(read, g.read.finish(from))
-	return o, nil
-}
-
-// judge compares what the server's application has read with what was inspected.
-func (o *Outcome) judge(read [][]byte, flows []*readFlow) {
-	var b strings.Builder
-	text, next := o.Text(), 0
-	for i, got := range read {
-		for next < len(flows) && !bytes.HasPrefix(flows[next].octets, got) {
-			next++
-		}
-		switch {
-		case len(got) == 0:
-		case next == len(flows):
-			fmt.Fprintf(&b, "connection %d of the server read what was not inspected:\n  %q\n", i, got)
-			next = 0
-		}
-	}
-	switch {
-	case !o.Lawful:
-	case !o.Complete || !o.Answered:
-		fmt.Fprintf(&b, "a lawful sender did not complete (reset: %v): it came to octet %d and %d replies\n", o.Reset, o.Acked, o.Replies)
-	case len(read) != 1 || !bytes.Equal(read[0], text):
-		fmt.Fprintf(&b, "the server did not read what a lawful sender said:\n  %q\n", read)
-	}
-	if b.Len() == 0 {
-		return
-	}
-	for _, f := range flows {
-		fmt.Fprintf(&b, "inspected, with the findings %q:\n  %q\n", f.findings, f.octets)
-	}
-	o.Violation = b.String()
-}
-
-// playAll plays the schedules of n seeds from first on, so many at the same time, and
-// tells each outcome.
-func (g *ground) playAll(ctx context.Context, first uint64, n, parallel int, tell func(Outcome)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Uint64
-	var mu sync.Mutex
-	var playing sync.WaitGroup
-	for range parallel {
-		playing.Go(func() {
-			for i := next.Add(1) - 1; i < uint64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				o, err := g.play(ctx, Generate(first+i))
-				if err != nil {
-					cancel(fmt.Errorf("seed %d: %w", first+i, err))
-					return
-				}
-				mu.Lock()
-				tell(o)
-				mu.Unlock()
-			}
-		})
-	}
-	playing.Wait()
-	return context.Cause(ctx)
 }

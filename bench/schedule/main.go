@@ -1,7 +1,8 @@
 // Command schedule proves that no octet reaches an application which keepword did not
-// inspect in that form. It makes hostile schedules of TCP segments, each from a seed,
-// sends them by raw sockets through a gateway with keepword's inspection to a real Linux
-// TCP, and compares what the server's application has read with what was inspected.
+// inspect in that form, or write itself. It makes hostile schedules of TCP segments, each
+// from a seed, sends them by raw sockets through a gateway with keepword's inspection to
+// a real Linux TCP, and compares what both ends' applications have read with what was
+// inspected.
 //
 //	go run ./bench/schedule -n 20000 -seed 1
 //
@@ -18,7 +19,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("schedule", flag.ExitOnError)
 	seed := flags.Uint64("seed", 1, "seed of the first schedule; each has the next")
 	n := flags.Int("n", 500, "number of schedules")
-	parallel := flags.Int("parallel", 100, "schedules that are played at the same time")
+	parallel := flags.Int("parallel", 200, "schedules that are played at the same time")
 	verbose := flags.Bool("v", false, "list the packets of every schedule")
 	shown := flags.Int("show", 3, "violations that are told at length")
 	stalls := flags.Bool("stalls", false, "also name the seeds that neither completed nor were ended")
@@ -45,13 +45,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := tally{began: time.Now()}
+	t := newTally()
 	err = g.playAll(ctx, *seed, *n, *parallel, func(o Outcome) {
 		t.add(&o)
 		if *verbose {
 			fmt.Fprint(out, o.Schedule)
 		}
-		if o.Violation != "" && t.violations <= *shown {
+		if o.Violation != "" && t.total.violations <= *shown {
 			fmt.Fprintln(out, &o)
 		}
 		if *stalls && !o.Complete && !o.Reset {
@@ -62,43 +62,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err = errors.Join(err, g.close()); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, &t)
+	fmt.Fprint(out, t)
 	fmt.Fprintf(out, "%d packets inspected, %d without a verdict in time, %d beyond the buffers\n",
 		counters.Received, counters.Stale+counters.VerdictErrors, counters.Shortages)
-	if t.violations > 0 {
-		return fmt.Errorf("%d schedules violate the property: see above", t.violations)
+	if t.total.violations > 0 {
+		return fmt.Errorf("%d schedules violate the property: see above", t.total.violations)
 	}
 	return nil
-}
-
-// tally counts outcomes.
-type tally struct {
-	began                                                   time.Time
-	schedules, lawful, complete, reset, stalled, violations int
-}
-
-func (t *tally) add(o *Outcome) {
-	t.schedules++
-	if o.Lawful {
-		t.lawful++
-	}
-	switch {
-	case o.Complete:
-		t.complete++
-	case o.Reset:
-		t.reset++
-	default:
-		t.stalled++
-	}
-	if o.Violation != "" {
-		t.violations++
-	}
-}
-
-// String is the tally in one line.
-func (t *tally) String() string {
-	return fmt.Sprintf("%d schedules, %d of them lawful: %d completed, %d were ended, %d came to a stop; %d violations, %.0f s",
-		t.schedules, t.lawful, t.complete, t.reset, t.stalled, t.violations, time.Since(t.began).Seconds())
 }
 
 // String tells a violation: how to see it again, what went wrong, and every packet.

@@ -34,10 +34,12 @@ type peer struct {
 }
 
 const (
-	// firstWait is how long the first retransmission waits, and lastWait the last: each
-	// waits twice as long as the one before. Together they outlast a busy machine.
-	firstWait = 20 * time.Millisecond
-	lastWait  = 1280 * time.Millisecond
+	// firstWait is how long the first retransmission waits; each waits twice as long as
+	// the one before, until the wait is lastWait, or lastLawfulWait where the other side
+	// must answer. Together they outlast a busy machine.
+	firstWait      = 20 * time.Millisecond
+	lastWait       = 1280 * time.Millisecond
+	lastLawfulWait = 5120 * time.Millisecond
 )
 
 // newPeer makes the end of s between two addresses.
@@ -72,7 +74,7 @@ func (p *peer) open() error {
 
 // accept waits for a client.
 func (p *peer) accept() error {
-	p.wait(time.Now().Add(2*lastWait), func() bool { return p.seen })
+	p.wait(time.Now().Add(lawfulWait), func() bool { return p.seen })
 	if !p.seen {
 		return errStalled
 	}
@@ -154,6 +156,10 @@ func (p *peer) repair(end int) error {
 
 // until waits for done; again is called whenever that takes too long.
 func (p *peer) until(done func() bool, again func() error) error {
+	last := lastWait
+	if p.schedule.Lawful {
+		last = lastLawfulWait
+	}
 	for wait := firstWait; ; wait *= 2 {
 		p.wait(time.Now().Add(wait), done)
 		switch {
@@ -161,7 +167,7 @@ func (p *peer) until(done func() bool, again func() error) error {
 			return errOver
 		case done():
 			return nil
-		case wait >= lastWait:
+		case wait >= last:
 			return errStalled
 		}
 		if err := again(); err != nil {

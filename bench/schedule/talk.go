@@ -21,7 +21,7 @@ const (
 	replyWait     = 60 * time.Millisecond
 	handshakeWait = 300 * time.Millisecond
 	// lawfulWait bounds either in one that they have not.
-	lawfulWait = 2 * lastWait
+	lawfulWait = 2 * lastLawfulWait
 )
 
 // talk says the script. It says whether all of it was said, and whether every reply was

@@ -23,7 +23,7 @@ func (o *Outcome) judge(a *account, flows []*readFlow) {
 	// What a hostile server's application offers is not what its packets say.
 	isOffered := o.Side == ClientSide || o.Lawful
 	for _, verb := range a.acted {
-		if isOffered && forbidden[o.Policy](verb) {
+		if isOffered && forbidden[o.Policy](verb, o.Lawful) {
 			fmt.Fprintf(&b, "the server acts on %s\n", verb)
 		}
 	}
@@ -49,13 +49,16 @@ func (o *Outcome) judge(a *account, flows []*readFlow) {
 	o.Violation = b.String()
 }
 
-// forbidden are the commands in clear text that a policy keeps from the server.
-var forbidden = [policies]func(verb string) bool{
-	Auto:    func(string) bool { return false },
-	Require: func(verb string) bool { return strings.HasPrefix(verb, "MAIL") || strings.HasPrefix(verb, "AUTH") },
-	Hide:    func(verb string) bool { return verb == "STARTTLS where STARTTLS is offered" },
-	Refuse: func(verb string) bool {
-		return verb == "STARTTLS" || verb == "AUTH where STARTTLS is offered"
+// forbidden are the commands in clear text that a policy keeps from the server. AUTH is
+// one only behind an offer that is known, which a lawful client waits for.
+var forbidden = [policies]func(verb string, lawful bool) bool{
+	Auto: func(string, bool) bool { return false },
+	Require: func(verb string, _ bool) bool {
+		return strings.HasPrefix(verb, "MAIL") || strings.HasPrefix(verb, "AUTH")
+	},
+	Hide: func(verb string, _ bool) bool { return verb == "STARTTLS where STARTTLS is offered" },
+	Refuse: func(verb string, lawful bool) bool {
+		return verb == "STARTTLS" || lawful && verb == "AUTH where STARTTLS is offered"
 	},
 }
 

@@ -52,7 +52,7 @@ func TestWhatWasGotIsTheBeginningOfWhatWasInspectedWithItsEdits(t *testing.T) {
 
 func TestAForbiddenCommandIsAViolation(t *testing.T) {
 	for p := range policies {
-		o := Outcome{Schedule: &Schedule{Policy: p}}
+		o := Outcome{Schedule: &Schedule{Policy: p, Lawful: true}}
 		a := account{acted: []string{"STARTTLS", "STARTTLS where STARTTLS is offered", "MAIL", "AUTH where STARTTLS is offered"}}
 		a.got[ServerSide] = [][]byte{nil}
 		o.judge(&a, nil)

@@ -15,7 +15,7 @@ import (
 type large struct {
 	fd    int
 	frame [12]byte // the link's two addresses
-	to    unix.SockaddrLinklayer
+	index int      // of the interface
 }
 
 // hardwareAddr returns the address of an interface of h on its link.
@@ -41,7 +41,7 @@ func (l *large) open(neighbour net.HardwareAddr) (err error) {
 		return err
 	}
 	copy(l.frame[copy(l.frame[:], neighbour):], i.HardwareAddr)
-	l.to = unix.SockaddrLinklayer{Ifindex: i.Index}
+	l.index = i.Index
 	return unix.SetsockoptInt(l.fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1)
 }
 
@@ -70,5 +70,5 @@ func (l *large) send(pkt []byte) error {
 	b = binary.NativeEndian.AppendUint16(b, tcpChecksum)
 	b = append(b, l.frame[:]...)
 	b = binary.BigEndian.AppendUint16(b, protocol)
-	return unix.Sendto(l.fd, append(b, pkt...), 0, &l.to)
+	return unix.Sendto(l.fd, append(b, pkt...), 0, &unix.SockaddrLinklayer{Ifindex: l.index})
 }

@@ -19,7 +19,7 @@ const (
 	// replyWait bounds the wait for a reply, and handshakeWait that for TLS, in a
 	// dialogue that forged octets may have disturbed.
 	replyWait     = 60 * time.Millisecond
-	handshakeWait = 300 * time.Millisecond
+	handshakeWait = 2 * time.Second
 	// lawfulWait bounds either in one that they have not.
 	lawfulWait = 2 * lastLawfulWait
 )

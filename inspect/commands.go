@@ -44,7 +44,7 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 		}
 	}
 	at := h.parsed
-	n, ev := s.dlg.Client(b)
+	n, ev := s.dlg.Client(b, &p.lines)
 	h.parsed = at.Add(n)
 	switch ev.Kind {
 	case smtp.ClientNone:

@@ -78,7 +78,7 @@ type Pipeline struct {
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool
-	heads      smtp.Heads
+	lines      smtp.Spare
 	handshakes spare[handshake]
 	words      spare[words]
 	waiting    spare[waiting]

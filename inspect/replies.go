@@ -32,7 +32,7 @@ type offerEdit struct {
 func (p *Pipeline) readReplies(s *session, b []byte) {
 	h := &s.half[toClient]
 	at := h.parsed
-	n, ev := s.dlg.Server(b)
+	n, ev := s.dlg.Server(b, &p.lines)
 	h.parsed = at.Add(n)
 	if ev.Kind == smtp.ServerNone {
 		if s.enforce {

@@ -236,7 +236,7 @@ func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Pac
 	}
 	s.rules = p.policy.Rules(s.server())
 	s.enforce = !p.passive && s.rules.Mode == verdict.Enforce
-	s.dlg.Init(&p.heads)
+	s.dlg.Init()
 	s.led.Init(s.rules.MinTLS)
 	if !opens {
 		s.midstream = true
@@ -310,7 +310,7 @@ func (p *Pipeline) release(s *session) {
 		}
 		h.stream.Release(p.memory)
 	}
-	s.dlg.Release()
+	s.dlg.Release(&p.lines)
 	p.handshakes.put(&s.tls)
 }
 

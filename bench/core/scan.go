@@ -16,7 +16,7 @@ const scanned = 960_000
 // scan has mail data read in pieces, from the state behind the 354 on.
 type scan struct {
 	dialogue smtp.Dialogue
-	heads    smtp.Heads
+	spare    smtp.Spare
 	pieces   [][]byte
 }
 
@@ -25,7 +25,7 @@ func newScan(mail []byte, piece int) (*scan, error) {
 	for ; len(mail) > piece; mail = mail[piece:] {
 		s.pieces = append(s.pieces, mail[:piece])
 	}
-	s.dialogue.Init(&s.heads)
+	s.dialogue.Init()
 	for _, part := range [][]step{introduction, envelope} {
 		for _, st := range part {
 			s.hear(st)
@@ -42,9 +42,9 @@ func (s *scan) hear(st step) {
 	for b := st.text; len(b) > 0; {
 		n := 0
 		if st.from == client {
-			n, _ = s.dialogue.Client(b)
+			n, _ = s.dialogue.Client(b, &s.spare)
 		} else {
-			n, _ = s.dialogue.Server(b)
+			n, _ = s.dialogue.Server(b, &s.spare)
 		}
 		if n == 0 {
 			return
@@ -58,7 +58,7 @@ func (s *scan) hear(st step) {
 func (s *scan) run(n int) (speed float64, err error) {
 	speed = s.over(n, func(piece []byte) bool {
 		for at := 0; at < len(piece); {
-			k, _ := s.dialogue.Client(piece[at:])
+			k, _ := s.dialogue.Client(piece[at:], &s.spare)
 			if k == 0 {
 				return false
 			}

@@ -114,12 +114,11 @@ type ServerEvent struct {
 
 // Dialogue is one SMTP session. Init makes it ready.
 type Dialogue struct {
-	heads   *Heads
 	waiting pending
 	client  lineReader
 	server  lineReader
-	chunk   uint64 // octets that the BDAT at hand still has
-	data    maildata.Scanner
+	chunk   uint64            // octets that the BDAT at hand still has
+	data    *maildata.Scanner // in MailData, else nil
 	mode    Mode
 	// code is that of the reply's first line while a reply is under way, else 0.
 	code          uint16
@@ -129,18 +128,20 @@ type Dialogue struct {
 	chunking      bool // the latest EHLO reply offers it (RFC 3030 §2)
 }
 
-// Init makes d the start of a session, before its greeting. Heads is shared by the
-// Dialogues of one worker.
-func (d *Dialogue) Init(heads *Heads) {
-	*d = Dialogue{heads: heads}
+// Init makes d the start of a session, before its greeting. All that it borrows is from
+// the Spare that its methods are given, which must be the same each time.
+func (d *Dialogue) Init() {
+	*d = Dialogue{}
 	d.waiting.push(Command{Verb: VerbGreeting})
 }
 
-// Release gives borrowed buffers back. d is to be used no more.
-func (d *Dialogue) Release() {
-	d.client.length, d.server.length = 0, 0
-	d.client.rest(d.heads)
-	d.server.rest(d.heads)
+// Release gives back what was borrowed. d is to be used no more.
+func (d *Dialogue) Release(spare *Spare) {
+	d.client.over()
+	d.server.over()
+	d.client.rest(spare)
+	d.server.rest(spare)
+	spare.scanners.put(&d.data)
 	d.waiting = pending{}
 	d.mode = Left
 }
@@ -178,12 +179,12 @@ func (d *Dialogue) ClientPartial() (head []byte, length int) {
 	if d.mode == MailData {
 		return nil, 0
 	}
-	return d.client.partial(), d.client.length
+	return d.client.partial(), d.client.length()
 }
 
 // ServerPartial is ClientPartial for the server's line.
 func (d *Dialogue) ServerPartial() (head []byte, length int) {
-	return d.server.partial(), d.server.length
+	return d.server.partial(), d.server.length()
 }
 
 // InTransaction says that a MAIL was accepted and its transaction goes on.
@@ -191,14 +192,14 @@ func (d *Dialogue) InTransaction() bool { return d.inTransaction }
 
 // Client consumes octets of the client up to the next event. It must be called
 // again with the rest until it returns ClientNone.
-func (d *Dialogue) Client(b []byte) (n int, ev ClientEvent) {
-	d.client.rest(d.heads)
+func (d *Dialogue) Client(b []byte, spare *Spare) (n int, ev ClientEvent) {
+	d.client.rest(spare)
 	if len(b) == 0 {
 		return 0, ev
 	}
 	switch d.mode {
 	case MailData:
-		return d.mailData(b)
+		return d.mailData(b, spare)
 	case Chunk:
 		if uint64(len(b)) < d.chunk {
 			d.chunk -= uint64(len(b))
@@ -207,7 +208,7 @@ func (d *Dialogue) Client(b []byte) (n int, ev ClientEvent) {
 		n, d.chunk, d.mode = int(d.chunk), 0, Commands
 		return n, ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
 	case Commands, AuthExchange:
-		n, line, odd, start, ok := d.client.next(b, d.heads)
+		n, line, odd, start, ok := d.client.next(b, spare)
 		if !ok {
 			return n, ev
 		}
@@ -323,12 +324,12 @@ func chunkSize(args []byte) (size uint64, last, ok bool) {
 
 // Server consumes octets of the server up to the next event. It must be called
 // again with the rest until it returns ServerNone.
-func (d *Dialogue) Server(b []byte) (n int, ev ServerEvent) {
-	d.server.rest(d.heads)
+func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev ServerEvent) {
+	d.server.rest(spare)
 	if d.mode == Left || len(b) == 0 {
 		return 0, ev
 	}
-	n, line, odd, start, ok := d.server.next(b, d.heads)
+	n, line, odd, start, ok := d.server.next(b, spare)
 	if !ok {
 		return n, ev
 	}
@@ -340,12 +341,12 @@ func (d *Dialogue) Server(b []byte) (n int, ev ServerEvent) {
 			ev.Final = false // a line that lost its code, within a reply
 		}
 	}
-	d.pair(&ev)
+	d.pair(&ev, spare)
 	return n, ev
 }
 
 // pair finds what a line answers and, on its reply's last line, lets it take effect.
-func (d *Dialogue) pair(ev *ServerEvent) {
+func (d *Dialogue) pair(ev *ServerEvent, spare *Spare) {
 	if !d.greeted && ev.First && ev.Code/100 == 2 && ev.Code != 220 && d.waiting.length > 1 {
 		// No greeting has this code (RFC 5321 §4.3.2); commands wait: it was missed.
 		d.waiting.pop()
@@ -373,11 +374,11 @@ func (d *Dialogue) pair(ev *ServerEvent) {
 		return // noise between replies; clients skip it
 	}
 	d.waiting.pop()
-	d.effect(ev.To, ev.Code)
+	d.effect(ev.To, ev.Code, spare)
 }
 
 // effect is what a reply does to the session.
-func (d *Dialogue) effect(c Command, code int) {
+func (d *Dialogue) effect(c Command, code int, spare *Spare) {
 	good := code/100 == 2
 	switch c.Verb {
 	case VerbGreeting:
@@ -394,7 +395,7 @@ func (d *Dialogue) effect(c Command, code int) {
 	case VerbDATA:
 		d.mode = Commands
 		if code == 354 {
-			d.mode = MailData
+			d.mode, d.data = MailData, spare.scanners.get()
 			d.data.Init()
 		}
 	case VerbEndOfData:

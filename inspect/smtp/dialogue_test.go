@@ -79,7 +79,7 @@ func TestEveryVerbIsReadInAnyCaseAndOnlyWhole(t *testing.T) {
 		for _, line := range []string{name, strings.ToLower(name), name[:1] + strings.ToLower(name[1:]), name + " x", name + " "} {
 			v := newDrive()
 			v.play(0, hello)
-			_, ev := v.d.Client([]byte(line + "\r\n"))
+			_, ev := v.d.Client([]byte(line+"\r\n"), &v.spare)
 			if ev.Kind != ClientCommand || ev.Verb != verb || string(ev.Line) != line || ev.Flags&^(Parameter|BadSize) != 0 {
 				t.Errorf("%q: kind %d, verb %v, flags %d", line, ev.Kind, ev.Verb, ev.Flags)
 			}
@@ -87,7 +87,7 @@ func TestEveryVerbIsReadInAnyCaseAndOnlyWhole(t *testing.T) {
 		for _, line := range []string{name + "X", "X" + name, name[:len(name)-1], name + "-", name + "=1", name + ":"} {
 			v := newDrive()
 			v.play(0, hello)
-			_, ev := v.d.Client([]byte(line + "\r\n"))
+			_, ev := v.d.Client([]byte(line+"\r\n"), &v.spare)
 			if ev.Verb == verb && verb != VerbSTARTTLS {
 				t.Errorf("%q was read as %v", line, verb)
 			}
@@ -96,7 +96,7 @@ func TestEveryVerbIsReadInAnyCaseAndOnlyWhole(t *testing.T) {
 	for _, line := range []string{"", " ", "greeting", "end of mail data", "?"} {
 		v := newDrive()
 		v.play(0, hello)
-		if _, ev := v.d.Client([]byte(line + "\r\n")); ev.Kind != ClientCommand || ev.Verb != VerbUnknown {
+		if _, ev := v.d.Client([]byte(line+"\r\n"), &v.spare); ev.Kind != ClientCommand || ev.Verb != VerbUnknown {
 			t.Errorf("%q: kind %d, verb %v", line, ev.Kind, ev.Verb)
 		}
 	}
@@ -130,7 +130,7 @@ func TestWhatAServerMayTakeForSTARTTLSIsMarked(t *testing.T) {
 	} {
 		v := newDrive()
 		v.play(0, hello)
-		_, ev := v.d.Client([]byte(c.line))
+		_, ev := v.d.Client([]byte(c.line), &v.spare)
 		if ev.Verb != c.verb || ev.Flags != c.flags || v.d.Mode() != c.mode {
 			t.Errorf("%q: %v, flags %d, mode %d; want %v, %d, %d", c.line, ev.Verb, ev.Flags, v.d.Mode(), c.verb, c.flags, c.mode)
 		}
@@ -139,7 +139,7 @@ func TestWhatAServerMayTakeForSTARTTLSIsMarked(t *testing.T) {
 
 func TestCommandsBeforeTheGreetingAndInATransactionAreMarked(t *testing.T) {
 	v := newDrive()
-	if _, ev := v.d.Client([]byte("NOOP\r\n")); ev.Flags != Early {
+	if _, ev := v.d.Client([]byte("NOOP\r\n"), &v.spare); ev.Flags != Early {
 		t.Errorf("before the greeting: flags %d", ev.Flags)
 	}
 	v = newDrive()
@@ -148,7 +148,7 @@ func TestCommandsBeforeTheGreetingAndInATransactionAreMarked(t *testing.T) {
 		t.Error("in a transaction before MAIL is answered")
 	}
 	v.play(0, said250)
-	if _, ev := v.d.Client([]byte("STARTTLS\r\n")); ev.Flags != InTransaction {
+	if _, ev := v.d.Client([]byte("STARTTLS\r\n"), &v.spare); ev.Flags != InTransaction {
 		t.Errorf("in a transaction: flags %d", ev.Flags)
 	}
 	for _, end := range []string{"RSET", "EHLO a", "HELO a"} {
@@ -177,7 +177,7 @@ func TestTheEndOfMailDataIsWhereTheWholeTextHasItFirst(t *testing.T) {
 		at, ended := 0, false
 		for rest := text; len(rest) > 0 && !ended; {
 			size := rapid.IntRange(1, len(rest)).Draw(t, "size")
-			n, ev := v.d.Client([]byte(rest[:size]))
+			n, ev := v.d.Client([]byte(rest[:size]), &v.spare)
 			if n == 0 || n < size && ev.Kind == ClientNone {
 				t.Fatalf("%d of %d octets consumed, and no event", n, size)
 			}
@@ -220,7 +220,7 @@ func TestBDATSizesAreRead(t *testing.T) {
 	} {
 		v := newDrive()
 		v.play(0, hello, ehlo, offersChunking)
-		_, ev := v.d.Client([]byte("BDAT" + c.args + "\r\n"))
+		_, ev := v.d.Client([]byte("BDAT"+c.args+"\r\n"), &v.spare)
 		if ev.Verb != VerbBDAT && ev.Verb != VerbBDATLast || (ev.Flags&BadSize != 0) != c.bad || v.d.Mode() != c.mode {
 			t.Errorf("BDAT%s: %v, flags %d, mode %d", c.args, ev.Verb, ev.Flags, v.d.Mode())
 		}
@@ -344,7 +344,7 @@ func TestNoMoreThanMaxPendingCommandsWait(t *testing.T) {
 	group := []byte(strings.Repeat("NOOP\r\n", MaxPending+1))
 	count := 0
 	for {
-		n, ev := v.d.Client(group)
+		n, ev := v.d.Client(group, &v.spare)
 		group = group[n:]
 		if ev.Kind == ClientTooMany {
 			break
@@ -393,21 +393,21 @@ func TestBuffersOfLinesThatCameInPiecesAreUsedAgain(t *testing.T) {
 	for range 50 {
 		v.play(1, "CNOOP\r\n", said250)
 	}
-	if n := len(v.heads.free); n > 2 {
+	if n := len(v.spare.lines.free); n > 2 {
 		t.Errorf("%d buffers were made", n)
 	}
 	v.play(0, "CNO")
 	v.check(t)
-	if n := len(v.heads.free); n < 1 || n > 2 {
+	if n := len(v.spare.lines.free); n < 1 || n > 2 {
 		t.Errorf("%d buffers are spare after Release", n)
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		v.d.Init(&v.heads)
-		v.d.Server([]byte("220 hi"))
-		v.d.Server([]byte("\r\n"))
-		v.d.Client([]byte("NO"))
-		v.d.Client([]byte("OP\r\n"))
-		v.d.Release()
+		v.d.Init()
+		v.d.Server([]byte("220 hi"), &v.spare)
+		v.d.Server([]byte("\r\n"), &v.spare)
+		v.d.Client([]byte("NO"), &v.spare)
+		v.d.Client([]byte("OP\r\n"), &v.spare)
+		v.d.Release(&v.spare)
 	}); n != 0 {
 		t.Errorf("%v allocations for two lines in pieces", n)
 	}

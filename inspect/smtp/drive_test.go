@@ -10,7 +10,7 @@ import (
 // client's that can't be read yet stay, and are read before the server's next reply.
 type drive struct {
 	d              Dialogue
-	heads          Heads
+	spare          Spare
 	client, server []byte // not consumed yet
 	atC, atS       int    // octets consumed
 	events         []string
@@ -18,7 +18,7 @@ type drive struct {
 
 func newDrive() *drive {
 	v := &drive{}
-	v.d.Init(&v.heads)
+	v.d.Init()
 	return v
 }
 
@@ -41,7 +41,7 @@ func (v *drive) take(fromClient bool, octets []byte, cut int) {
 }
 
 func (v *drive) readClient() bool {
-	n, ev := v.d.Client(v.client)
+	n, ev := v.d.Client(v.client, &v.spare)
 	if ev.Kind != ClientNone {
 		start := ""
 		if ev.Line != nil {
@@ -58,7 +58,7 @@ func (v *drive) readClient() bool {
 }
 
 func (v *drive) readServer() bool {
-	n, ev := v.d.Server(v.server)
+	n, ev := v.d.Server(v.server, &v.spare)
 	if ev.Kind != ServerNone {
 		v.events = append(v.events, fmt.Sprintf("S %d to %v first=%v final=%v surplus=%v differs=%v odd=%d %q %q %d-%d",
 			ev.Code, ev.To.Verb, ev.First, ev.Final, ev.Surplus, ev.Differs, ev.Odd, ev.Line, ev.Text, v.atS+ev.Start, v.atS+n))
@@ -81,9 +81,9 @@ func (v *drive) check(t testing.TB) {
 	if v.d.waiting.length > MaxPending {
 		t.Fatalf("%d commands wait", v.d.waiting.length)
 	}
-	v.d.Release()
-	if v.d.client.head != nil || v.d.server.head != nil || len(v.heads.free) > 2 {
-		t.Fatalf("buffers are kept after Release, or %d were made for one dialogue", len(v.heads.free))
+	v.d.Release(&v.spare)
+	if v.d.client.line != nil || v.d.server.line != nil || v.d.data != nil || len(v.spare.lines.free) > 2 {
+		t.Fatalf("buffers are kept after Release, or %d were made for one dialogue", len(v.spare.lines.free))
 	}
 }
 

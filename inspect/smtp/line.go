@@ -16,52 +16,35 @@ const (
 	TooLong
 )
 
-// Heads are the spare buffers for lines that come in pieces. One worker's
-// Dialogues share one; it is not safe for more than one goroutine. The zero value
-// is ready.
-type Heads struct{ free []*[MaxHead]byte }
-
-func (h *Heads) get() *[MaxHead]byte {
-	if n := len(h.free); n > 0 {
-		b := h.free[n-1]
-		h.free = h.free[:n-1]
-		return b
-	}
-	return new([MaxHead]byte)
-}
-
-// maxSpareHeads bounds what is kept for the next line: 1 MiB.
-const maxSpareHeads = 1024
-
-func (h *Heads) put(b *[MaxHead]byte) {
-	if len(h.free) < maxSpareHeads {
-		h.free = append(h.free, b)
-	}
+// line is a line that comes in pieces.
+type line struct {
+	head   [MaxHead]byte // its beginning
+	length int           // of it so far, CR and LF included, kept or not; 0: it is over
 }
 
 // lineReader cuts one direction into lines. A line ends with LF: a receiver that
 // takes a bare LF as an end must not see other lines than we do.
 type lineReader struct {
-	head   *[MaxHead]byte // the line so far, while it comes in pieces
-	length int            // of the line so far, CR and LF included, kept or not
+	line *line // the line so far, nil between lines
 }
 
 // next consumes octets of b up to the end of a line. ok says that a line is
 // complete; it is lent until the next call. start is its first octet's place in
 // b, negative where it began in earlier octets.
-func (r *lineReader) next(b []byte, heads *Heads) (n int, line []byte, flags LineFlags, start int, ok bool) {
+func (r *lineReader) next(b []byte, spare *Spare) (n int, line []byte, flags LineFlags, start int, ok bool) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
-		r.keep(b, heads)
+		r.keep(b, spare)
 		return len(b), nil, 0, 0, false
 	}
-	n, start = i+1, -r.length
-	length := r.length + n
-	if r.length == 0 {
+	n, start = i+1, -r.length()
+	length := n - start
+	if start == 0 {
 		line = b[:min(n, MaxHead)]
 	} else {
-		r.keep(b[:n], heads)
-		line = r.head[:min(length, MaxHead)]
+		r.keep(b[:n], spare)
+		line = r.line.head[:min(length, MaxHead)]
+		r.line.length = 0
 	}
 	if length > MaxHead {
 		flags |= TooLong
@@ -73,7 +56,6 @@ func (r *lineReader) next(b []byte, heads *Heads) (n int, line []byte, flags Lin
 			flags |= BareLF
 		}
 	}
-	r.length = 0
 	if bytes.IndexByte(line, '\r') >= 0 {
 		flags |= BareCR
 	}
@@ -83,32 +65,46 @@ func (r *lineReader) next(b []byte, heads *Heads) (n int, line []byte, flags Lin
 	return n, line, flags, start, true
 }
 
-func (r *lineReader) keep(b []byte, heads *Heads) {
+func (r *lineReader) keep(b []byte, spare *Spare) {
 	if len(b) == 0 {
 		return
 	}
-	if r.head == nil {
-		r.head = heads.get()
+	if r.line == nil {
+		r.line = spare.lines.get()
 	}
-	if r.length < MaxHead {
-		copy(r.head[r.length:], b)
+	if r.line.length < MaxHead {
+		copy(r.line.head[r.line.length:], b)
 	}
-	r.length += len(b)
+	r.line.length += len(b)
+}
+
+// length returns the length of the line so far.
+func (r *lineReader) length() int {
+	if r.line == nil {
+		return 0
+	}
+	return r.line.length
 }
 
 // partial returns the line so far, as far as it was kept.
 func (r *lineReader) partial() []byte {
-	if r.length == 0 {
+	if r.line == nil {
 		return nil
 	}
-	return r.head[:min(r.length, MaxHead)]
+	return r.line.head[:min(r.line.length, MaxHead)]
+}
+
+// over makes the line so far none.
+func (r *lineReader) over() {
+	if r.line != nil {
+		r.line.length = 0
+	}
 }
 
 // rest gives the buffer back between lines. The line that next returned last is
 // no longer valid.
-func (r *lineReader) rest(heads *Heads) {
-	if r.head != nil && r.length == 0 {
-		heads.put(r.head)
-		r.head = nil
+func (r *lineReader) rest(spare *Spare) {
+	if r.line != nil && r.line.length == 0 {
+		spare.lines.put(&r.line)
 	}
 }

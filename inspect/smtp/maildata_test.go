@@ -106,7 +106,7 @@ func TestFollowingMailDataAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		for _, b := range [][]byte{first, second} {
 			for len(b) > 0 {
-				n, _ := v.d.Client(b)
+				n, _ := v.d.Client(b, &v.spare)
 				b = b[n:]
 			}
 		}
@@ -126,7 +126,7 @@ func BenchmarkMailData(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for left := text; len(left) > 0; {
-					n, ev := v.d.Client(left[:min(packet, len(left))])
+					n, ev := v.d.Client(left[:min(packet, len(left))], &v.spare)
 					if ev.Kind != ClientNone {
 						b.Fatal("ordinary mail data raised an event")
 					}

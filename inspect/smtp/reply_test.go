@@ -48,7 +48,7 @@ func TestOddRepliesAreNamed(t *testing.T) {
 	} {
 		v := newDrive()
 		v.play(0, hello, "CNOOP\r\n")
-		_, ev := v.d.Server([]byte(c.line))
+		_, ev := v.d.Server([]byte(c.line), &v.spare)
 		if ev.Code != c.code || ev.Final != c.final || ev.Differs != c.differs || string(ev.Text) != c.text || ev.Odd != c.odd || ev.To.Verb != VerbNOOP || !ev.First {
 			t.Errorf("%q: %+v", c.line, ev)
 		}
@@ -66,7 +66,7 @@ func TestCodesThatDifferWithinAReplyAreNamed(t *testing.T) {
 		differs, final bool
 	}{{"250-a\r\n", false, false}, {"251-b\r\n", true, false}, {"garbage\r\n", true, false}, {"250-c\r\n", false, false}, {"500 d\r\n", true, true}}
 	for i, l := range lines {
-		_, ev := v.d.Server([]byte(l.line))
+		_, ev := v.d.Server([]byte(l.line), &v.spare)
 		if ev.Differs != l.differs || ev.Final != l.final || ev.First != (i == 0) || ev.To.Verb != VerbEHLO {
 			t.Errorf("%q: %+v", l.line, ev)
 		}

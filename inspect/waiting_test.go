@@ -184,6 +184,47 @@ func TestASenderWithAFullWindowBehindAHoleGetsOn(t *testing.T) {
 	}
 }
 
+// A sender that repeats what waits takes up no more room: the copy is dropped, and what
+// waits is let go when the hole is filled.
+func TestWhatWaitsIsHeldOnceHoweverOftenItComes(t *testing.T) {
+	w := newWitness(t, setup{})
+	upToOffer(w.wire)
+	at := w.client.snd
+	for i := range 100 {
+		k := w.pass(w.segment(w.client, at+6, packet.ACK, []byte("RSET\r\nNOOP\r\n")), false)
+		if want := map[bool]verdict.Kind{true: verdict.Hold, false: verdict.Drop}[i == 0]; k != want {
+			t.Fatalf("copy %d: %v, want %v", i, k, want)
+		}
+	}
+	if k := w.pass(w.segment(w.client, at+12, packet.ACK, []byte("NOOP\r\n")), false); k != verdict.Drop {
+		t.Errorf("a part of it: %v, want drop", k)
+	}
+	w.pass(w.segment(w.client, at, packet.ACK, []byte("NOOP\r\n")), false)
+	w.wantHeard(w.server, "NOOP\r\nRSET\r\nNOOP\r\n")
+}
+
+// RFC 2920 §3.1: the next transaction's commands may stand behind the end of mail data,
+// DATA as the last. They may go ahead of a hole with it, and filling the hole is not held
+// back for the sake of octets that nobody sends before the reply.
+func TestAGroupOfCommandsThatWentAheadOfAHoleStallsNothing(t *testing.T) {
+	bothVersions(t, func(t *testing.T, ends [2]netip.AddrPort) {
+		for _, size := range []int{1, 9, 1448} {
+			w := newWitness(t, setup{ends: ends, isn: 1<<32 - 1100})
+			upToData(w.wire)
+			text := "first line\r\nlast line\r\n.\r\nMAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nDATA\r\n"
+			at := w.client.snd
+			w.sendAs(w.client, at+5, []byte(text[5:]), size, nil)
+			w.sendAs(w.client, at, []byte(text[:5]), size, nil)
+			w.wantHeard(w.server, text)
+			w.client.snd += uint32(len(text))
+			w.s("250 queued\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+			w.c("more\r\n.\r\n")
+			w.wantHeard(w.server, "more\r\n.\r\n")
+			w.wantFindings()
+		}
+	})
+}
+
 // Every second segment of a window is lost, more than may wait: the connection goes on.
 func TestASenderThatLosesEverySecondSegmentGetsOn(t *testing.T) {
 	bothVersions(t, func(t *testing.T, ends [2]netip.AddrPort) {

@@ -94,6 +94,19 @@ func TestOfAFragmentWithinAnotherTheOneThatCameFirstIsQueued(t *testing.T) {
 	})
 }
 
+// Linux joins fragments that came in order into one, so that one over both is a copy; where
+// they came in another order it overlaps.
+func TestAFragmentOverTwoOthersCountsOnlyWhereThoseCameInOrder(t *testing.T) {
+	forEachHook(t, func(t *testing.T, c *cable, whole, b []byte) {
+		first, second, last := piece(whole, b[:24], 0, true), piece(whole, b[24:32], 24, true), piece(whole, b[32:], 32, false)
+		other := bytes.Clone(b[:32])
+		other[31] ^= 1
+		c.send(first, second, piece(whole, other, 0, true), last)
+		c.wantQueued(b)
+		c.refused(second, first, piece(whole, other, 0, true), last)
+	})
+}
+
 func TestAFragmentBeyondTheLargestPacketIsNeverQueued(t *testing.T) {
 	forEachHook(t, func(t *testing.T, c *cable, whole, b []byte) {
 		c.refused(piece(whole, b[:24], 0, true), piece(whole, make([]byte, 64), 65528, false))

@@ -80,6 +80,12 @@ func TestASegmentInOrderAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestASessionTakesWholeCacheLinesAndAtMost448Octets(t *testing.T) {
+	if n := inspect.EntryOctets; n%64 != 0 || n > 448 {
+		t.Errorf("%d octets", n)
+	}
+}
+
 // BenchmarkSegment is a segment of mail data in order, and its acknowledgement, through
 // the whole pipeline.
 func BenchmarkSegment(b *testing.B) {

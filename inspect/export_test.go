@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"reflect"
 
 	"keepword/inspect/flow"
 )
@@ -22,7 +23,7 @@ func (p *Pipeline) Broken() (what string) {
 			what = "a session without a name"
 		case s.phase >= passing && (s.held != nil || s.tls != nil || s.half[0].stream.Base() != s.half[0].stream.Next() || s.half[1].stream.Base() != s.half[1].stream.Next()):
 			what = "a session that is read no more keeps what it borrowed"
-		case s.isDone && s.said.words != nil:
+		case s.isDone && s.words != nil:
 			what = "a session that was reported keeps its words"
 		}
 		for d := range s.half {
@@ -40,3 +41,6 @@ func (p *Pipeline) Broken() (what string) {
 	})
 	return what
 }
+
+// EntryOctets is what a session takes in the table of flows.
+var EntryOctets = int(reflect.TypeFor[flow.Entry[session]]().Size())

@@ -207,8 +207,7 @@ const lookahead = 32
 type arrival struct {
 	view    packet.View
 	key     flow.Key
-	hash    uint32
-	slot    uint32
+	hash    uint64
 	class   packet.Class
 	fromLow bool
 }
@@ -229,10 +228,10 @@ func (p *Pipeline) arrive(packets []dataplane.Packet) {
 		return
 	}
 	for i := range list {
-		list[i].slot = p.flows.Begin(list[i].hash)
+		p.warmth += uint64(p.flows.Begin(list[i].hash))
 	}
 	for i := range list {
-		if e := p.flows.Approach(list[i].slot); e != nil {
+		if e := p.flows.Approach(list[i].hash); e != nil {
 			p.warmth += e.Value.warm()
 		}
 	}

@@ -89,8 +89,7 @@ func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 	var detail []byte
 	switch ev {
 	case tlsrecord.ServerHello:
-		s.tlsVersion = parser.Version()
-		detail = []byte(versionName(s.tlsVersion))
+		detail = []byte(versionName(parser.Version()))
 	case tlsrecord.Alert:
 		detail = []byte(parser.AlertName())
 	case tlsrecord.NotTLS:

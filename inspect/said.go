@@ -2,16 +2,15 @@ package inspect
 
 import "keepword/inspect/smtp"
 
-// said is what the two ends said of themselves and of the first mail transaction, as it
-// goes into the flow's record.
-type said struct {
-	words              *words
-	helo, mail, second bool // EHLO or HELO; the first MAIL, and another, were heard
+// heard is what is known of the commands that are kept for the flow's record.
+type heard struct {
+	helo, mail, second bool // EHLO or HELO; the first MAIL, and another
 	rcpts              uint8
 }
 
-// words are a piece of a chain of words, each behind an octet for its kind and one for
-// its length.
+// words are what the two ends said of themselves and of the first mail transaction, as it
+// goes into the flow's record: a piece of a chain of words, each behind an octet for its
+// kind and one for its length.
 type words struct {
 	next   *words
 	used   uint8
@@ -35,7 +34,7 @@ const (
 
 // noteCommand keeps what a command says.
 func (p *Pipeline) noteCommand(s *session, ev *smtp.ClientEvent) {
-	h := &s.said
+	h := &s.heard
 	switch ev.Verb {
 	case smtp.VerbEHLO, smtp.VerbHELO:
 		if !h.helo {
@@ -61,7 +60,7 @@ func (p *Pipeline) noteCommand(s *session, ev *smtp.ClientEvent) {
 func (p *Pipeline) note(s *session, kind byte, word []byte) {
 	word = word[:min(len(word), maxWord)]
 	free := maxPieces * len(words{}.octets)
-	for w := s.said.words; w != nil; w = w.next {
+	for w := s.words; w != nil; w = w.next {
 		free -= int(w.used)
 	}
 	if 2+len(word) > free {
@@ -72,7 +71,7 @@ func (p *Pipeline) note(s *session, kind byte, word []byte) {
 }
 
 func (p *Pipeline) append(s *session, b []byte) {
-	for at := &s.said.words; len(b) > 0; at = &(*at).next {
+	for at := &s.words; len(b) > 0; at = &(*at).next {
 		if *at == nil {
 			*at = p.words.get()
 		}
@@ -84,19 +83,19 @@ func (p *Pipeline) append(s *session, b []byte) {
 }
 
 // forget gives the words back.
-func (p *Pipeline) forget(h *said) {
-	for h.words != nil {
-		next := h.words.next
-		p.words.put(&h.words)
-		h.words = next
+func (p *Pipeline) forget(s *session) {
+	for s.words != nil {
+		next := s.words.next
+		p.words.put(&s.words)
+		s.words = next
 	}
 }
 
 // tell fills in what r says of the session.
-func (h *said) tell(r *FlowRecord) {
+func (w *words) tell(r *FlowRecord) {
 	var all [maxPieces * len(words{}.octets)]byte
 	b := all[:0]
-	for w := h.words; w != nil; w = w.next {
+	for ; w != nil; w = w.next {
 		b = append(b, w.octets[:w.used]...)
 	}
 	for len(b) > 0 {

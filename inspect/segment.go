@@ -15,8 +15,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	p.entry = e
 	s, v := &e.Value, p.view
 	d := s.direction(fromLow)
-	h := &s.half[d]
-	h.count(v)
+	s.count(d, v)
 	class := flow.Open
 	switch {
 	case s.phase == opening:

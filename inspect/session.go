@@ -62,19 +62,9 @@ type half struct {
 	scaled    bool // this direction's SYN had a window scale option (RFC 7323 §2.2)
 	signed    bool // and a signature (RFC 2385, RFC 5925)
 	scale     uint8
-	packets   uint32 // as in Counts; more are not counted
-	bytes     uint64
+	packets   uint32
 	octets    uint64
 }
-
-// count counts a packet.
-func (h *half) count(v *packet.View) {
-	h.packets += min(1, math.MaxUint32-h.packets)
-	h.bytes += uint64(len(v.Bytes()))
-	h.octets += uint64(len(v.Payload))
-}
-
-func (h *half) counts() Counts { return Counts{uint64(h.packets), h.bytes, h.octets} }
 
 func (h *half) open(syn synSeen) {
 	first := syn.first
@@ -107,12 +97,13 @@ func (h *half) isLast(end seqnum.Value) bool {
 }
 
 // session is one SMTP connection. There may be a million of them, most of them idle:
-// what few need is borrowed.
+// what few need is borrowed. Its parts are in the order in which a segment needs them.
 type session struct {
 	half  [2]half
-	phase phase
-	early earliness
+	bytes [2]uint64 // of the packets of each direction
 
+	phase     phase
+	early     earliness
 	clientLow bool // the client is the key's low end
 	enforce   bool
 	isDone    bool // reported
@@ -125,30 +116,44 @@ type session struct {
 	surplus   bool // the client was sent a reply that nothing had asked for
 	clearText bool // the client was sent a line in clear text behind the 220
 	settled   bool // STARTTLS was answered, and no command has come since
+	refuse    refuseEdit
+	heard     heard
+	answer    answerEdit
+	offer     offerEdit
 
-	offer  offerEdit
-	answer answerEdit
-	refuse refuseEdit
+	dlg   smtp.Dialogue
+	held  *waiting   // nil: nothing is
+	syns  *laterSYNs // nil: there were none
+	tls   *handshake // nil: it is not under way
+	rules *policy.Rules
+	led   starttls.Ledger
+	iface uint32
 
-	tlsVersion uint16 // that the ServerHello chose
-	iface      uint32
-	dlg        smtp.Dialogue
-	led        starttls.Ledger
-	key        *flow.Key // its entry's
-	id         uint64
-	start      int64
-	reported   uint64 // bit per finding that is reported once a session
-	rules      *policy.Rules
-	said       said
-	held       *waiting   // nil: nothing is
-	syns       *laterSYNs // nil: there were none
-	tls        *handshake // nil: it is not under way
+	key      *flow.Key // its entry's
+	id       uint64
+	start    int64
+	reported uint64   // bit per finding that is reported once a session
+	words    *words   // nil: nobody has said anything worth telling
+	_        [16]byte // an entry of the table is a whole number of cache lines
 }
 
 // warm reads from every part of s that a segment needs.
 func (s *session) warm() uint64 {
 	c, o := &s.half[toServer], &s.half[toClient]
-	return uint64(c.parsed) + uint64(o.stream.Base()) + uint64(o.acked) + uint64(s.iface) + uint64(s.dlg.Mode()) + s.id
+	return uint64(c.parsed) + uint64(o.parsed) + s.bytes[0] + uint64(s.dlg.Mode()) + uint64(s.led.ReplyCode())
+}
+
+// count counts a packet.
+func (s *session) count(d int, v *packet.View) {
+	h := &s.half[d]
+	h.packets += min(1, math.MaxUint32-h.packets)
+	h.octets += uint64(len(v.Payload))
+	s.bytes[d] += uint64(len(v.Bytes()))
+}
+
+func (s *session) counts(d int) Counts {
+	h := &s.half[d]
+	return Counts{uint64(h.packets), s.bytes[d], h.octets}
 }
 
 func (s *session) client() netip.AddrPort { return s.key.End(s.clientLow) }
@@ -338,7 +343,7 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 		p.stats.outcomes[p.ended.Outcome].Add(1)
 		p.sink.FlowEnd(&p.ended)
 	}
-	p.forget(&s.said)
+	p.forget(s)
 	if !wasKilled {
 		s.phase = over
 	}
@@ -349,12 +354,12 @@ func (p *Pipeline) record(s *session, reason EndReason) {
 	r := &p.ended
 	*r = FlowRecord{
 		Flow: s.ends(), Start: s.start, End: max(p.now, s.start),
-		ToServer: s.half[toServer].counts(), ToClient: s.half[toClient].counts(),
+		ToServer: s.counts(toServer), ToClient: s.counts(toClient),
 		State: FlowEstablished, Reason: reason, Alerted: s.alerted, Bypassed: s.bypassed,
 		Steps:      s.led.Steps(),
 		Outcome:    s.led.Outcome(s.phase == killed, s.lost || s.midstream && !s.led.Introduced()),
 		ReplyCode:  s.led.ReplyCode(),
-		TLSVersion: s.tlsVersion,
+		TLSVersion: s.led.Version(),
 	}
 	switch {
 	case s.phase == opening:
@@ -364,5 +369,5 @@ func (p *Pipeline) record(s *session, reason EndReason) {
 	case s.bypassed:
 		r.State = FlowBypassed
 	}
-	s.said.tell(r)
+	s.words.tell(r)
 }

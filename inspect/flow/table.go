@@ -35,6 +35,18 @@ type Entry[T any] struct {
 	Value   T
 }
 
+// An index word is a slot with a tag, some bits of its key's hash: an entry whose tag
+// differs need not be looked at, which would be a read from far away.
+const (
+	slotBits = 24
+	slotMask = 1<<slotBits - 1
+)
+
+func tag(hash uint64) uint32 { return uint32(hash>>(64-8)) << slotBits }
+
+// MaxFlows is the largest limit of a Table.
+const MaxFlows = slotMask
+
 // chunk is how many entries are allocated at once.
 const chunk = 1024
 
@@ -44,7 +56,7 @@ type list struct{ oldest, newest uint32 } // slots
 // safe for more than one goroutine.
 type Table[T any] struct {
 	seed   [4]uint64
-	index  []uint32 // slot at hash, linear probing
+	index  []uint32 // slot and tag at hash, linear probing
 	chunks []*[chunk]Entry[T]
 	free   uint32 // slot of the first free entry, linked by next
 	lists  [classes]list
@@ -52,9 +64,9 @@ type Table[T any] struct {
 	limit  int
 }
 
-// NewTable returns a Table of at most limit flows.
+// NewTable returns a Table of at most limit flows, which is at most MaxFlows.
 func NewTable[T any](limit int) *Table[T] {
-	limit = max(limit, 1)
+	limit = min(max(limit, 1), MaxFlows)
 	size := 64
 	for size < 2*limit {
 		size *= 2
@@ -84,28 +96,33 @@ func (t *Table[T]) at(slot uint32) *Entry[T] {
 
 // Hash returns where k's search begins: it is an argument of Find and Insert, so that
 // many searches can be begun before the first ends.
-func (t *Table[T]) Hash(k *Key) uint32 { return uint32(k.hash(&t.seed)) }
+func (t *Table[T]) Hash(k *Key) uint64 { return k.hash(&t.seed) }
 
-// Begin reads the first that a search looks at, and returns what Approach wants. A flow
-// that was not seen for long is far away in memory: the reads of several searches, done
-// one after the other before anything needs them, wait for it together.
-func (t *Table[T]) Begin(hash uint32) (slot uint32) {
-	return t.index[hash&uint32(len(t.index)-1)]
-}
+// Begin reads where a search begins, and Approach the entry that it will probably end at,
+// nil where there is none. A flow that was not seen for long is far away in memory: the
+// reads of several searches, begun one after the other before any of them goes on, are
+// waited for together.
+func (t *Table[T]) Begin(hash uint64) uint32 { return t.index[hash&uint64(len(t.index)-1)] }
 
-// Approach returns the entry that a search comes to first, nil where it ends at once.
-func (t *Table[T]) Approach(slot uint32) *Entry[T] {
-	if slot == 0 {
-		return nil
+// Approach is described with Begin.
+func (t *Table[T]) Approach(hash uint64) *Entry[T] {
+	mask := uint64(len(t.index) - 1)
+	for i := hash & mask; t.index[i] != 0; i = (i + 1) & mask {
+		if t.index[i]&^slotMask == tag(hash) {
+			return t.at(t.index[i] & slotMask)
+		}
 	}
-	return t.at(slot)
+	return nil
 }
 
 // Find returns the flow of that key and hash, nil where there is none.
-func (t *Table[T]) Find(k *Key, hash uint32) *Entry[T] {
-	mask := uint32(len(t.index) - 1)
+func (t *Table[T]) Find(k *Key, hash uint64) *Entry[T] {
+	mask := uint64(len(t.index) - 1)
 	for i := hash & mask; t.index[i] != 0; i = (i + 1) & mask {
-		if e := t.at(t.index[i]); e.Key.is(k) {
+		if t.index[i]&^slotMask != tag(hash) {
+			continue
+		}
+		if e := t.at(t.index[i] & slotMask); e.Key.is(k) {
 			return e
 		}
 	}
@@ -115,19 +132,19 @@ func (t *Table[T]) Find(k *Key, hash uint32) *Entry[T] {
 // Insert adds a flow of class Embryonic, which must not be there yet; the table must
 // not be Full. Its Value is what the entry held when it was removed: the caller
 // makes it new.
-func (t *Table[T]) Insert(k *Key, hash uint32, now int64) *Entry[T] {
+func (t *Table[T]) Insert(k *Key, hash uint64, now int64) *Entry[T] {
 	if t.free == 0 {
 		t.grow()
 	}
 	e := t.at(t.free)
 	t.free = e.next
 	e.Key, e.used, e.class = *k, true, Embryonic
-	mask := uint32(len(t.index) - 1)
+	mask := uint64(len(t.index) - 1)
 	i := hash & mask
 	for t.index[i] != 0 {
 		i = (i + 1) & mask
 	}
-	t.index[i] = e.slot
+	t.index[i] = tag(hash) | e.slot
 	t.link(e, now)
 	return e
 }
@@ -146,14 +163,14 @@ func (t *Table[T]) grow() {
 
 // Remove takes e out. It is to be used no more.
 func (t *Table[T]) Remove(e *Entry[T]) {
-	mask := uint32(len(t.index) - 1)
+	mask := uint64(len(t.index) - 1)
 	i := t.Hash(&e.Key) & mask
-	for t.index[i] != e.slot {
+	for t.index[i]&slotMask != e.slot {
 		i = (i + 1) & mask
 	}
 	// Close the gap: an entry behind it moves up unless that is before its own place.
 	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
-		if home := t.Hash(&t.at(t.index[j]).Key) & mask; (j-home)&mask >= (j-i)&mask {
+		if home := t.Hash(&t.at(t.index[j]&slotMask).Key) & mask; (j-home)&mask >= (j-i)&mask {
 			t.index[i] = t.index[j]
 			i = j
 		}

@@ -88,6 +88,9 @@ func (l *Ledger) Introduced() bool { return l.ehlos > 0 }
 // ReplyCode returns the code that answered STARTTLS last, 0 where none did.
 func (l *Ledger) ReplyCode() int { return int(l.reply) }
 
+// Version returns the TLS version that the ServerHello chose, 0 where none was seen.
+func (l *Ledger) Version() uint16 { return l.version }
+
 // Implicit says that TLS began with the first octet (RFC 8314 §3 on another's port).
 func (l *Ledger) Implicit() bool { return l.implicit }
 

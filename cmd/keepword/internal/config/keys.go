@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"keepword/inspect/flow"
 	"keepword/inspect/policy"
 	"keepword/inspect/verdict"
 )
@@ -197,8 +198,7 @@ func (r reader) limits(dst *Limits) func(ast.Node) {
 		}
 		r.mapping(n,
 			key{"flows", func(n ast.Node) {
-				const most = 1 << 30 // a flow takes some hundred octets
-				if v, ok := r.whole(n, "flows", 1, most); ok {
+				if v, ok := r.whole(n, "flows", 1, flow.MaxFlows); ok {
 					dst.Flows = int(v)
 				}
 			}},

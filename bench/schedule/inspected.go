@@ -20,7 +20,9 @@ type readFlow struct {
 	id       uint64
 	streams  [2]readStream // by the side that says them
 	findings []string
-	killed   bool
+	// mayEnd says that a finding asked for the connection to be ended, or for a command
+	// to be refused, which ends it where the command has left.
+	mayEnd bool
 }
 
 // readStream is one direction of a flow.
@@ -98,7 +100,7 @@ func (r *inspected) Finding(f *inspect.FindingRecord) {
 	defer r.mu.Unlock()
 	flow := r.flow(f.Flow.Client.Port(), f.Flow.ID)
 	flow.findings = append(flow.findings, f.Finding.String()+" "+f.Action.String())
-	flow.killed = flow.killed || f.Action == verdict.Kill
+	flow.mayEnd = flow.mayEnd || f.Action == verdict.Kill || f.Action == verdict.Refuse
 }
 
 // FlowEnd keeps how a flow was lost sight of, for the same purpose.

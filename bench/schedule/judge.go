@@ -97,7 +97,7 @@ func (f *readFlow) explains(side Side, got []byte) bool {
 	if f.secured() && len(got) > len(stream.octets) {
 		return bytes.HasPrefix(got, stream.overlaid(stream.octets))
 	}
-	if end := bytes.LastIndex(got, []byte("421 4.7.0 ")); side == ServerSide && f.killed && end >= 0 && isOneLine(got[end:]) {
+	if end := bytes.LastIndex(got, []byte("421 4.7.0 ")); side == ServerSide && f.mayEnd && end >= 0 && isOneLine(got[end:]) {
 		return bytes.HasPrefix(stream.overlaid(stream.octets), got[:end])
 	}
 	return false

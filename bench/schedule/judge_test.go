@@ -6,8 +6,8 @@ import (
 )
 
 // flowOf is a flow of which that was inspected, with an edit of the client's octets.
-func flowOf(client, server string, killed bool, edits ...edit) *readFlow {
-	f := &readFlow{killed: killed}
+func flowOf(client, server string, mayEnd bool, edits ...edit) *readFlow {
+	f := &readFlow{mayEnd: mayEnd}
 	f.streams[ClientSide] = readStream{octets: []byte(client), edits: edits}
 	f.streams[ServerSide] = readStream{octets: []byte(server)}
 	return f

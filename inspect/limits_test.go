@@ -225,8 +225,8 @@ func TestASegmentAheadOfAHoleGoesWithoutItsFIN(t *testing.T) {
 // listener is a Tap that puts together what each direction's receiver is to get: what was
 // inspected, with the edits laid over it.
 type listener struct {
-	inspected, edited [2][]byte
-	places            [2]map[uint32]byte
+	inspected [2][]byte
+	places    [2]map[uint32]byte
 }
 
 func (l *listener) Inspected(_ inspect.Endpoints, toServer bool, octets []byte) {

@@ -236,3 +236,13 @@ func TestAResetEndsAnOpeningConnectionOnlyWhereItAcknowledgesTheSYN(t *testing.T
 		})
 	}
 }
+
+// Observing clears no urgent pointer, and says what enforcing would have done.
+func TestObservingLetsUrgentDataBe(t *testing.T) {
+	w := newWire(t, setup{policy: policy.Config{Mode: verdict.Observe}})
+	upToOffer(w)
+	if k := w.send(w.client, packet.ACK|packet.URG, []byte("STARTTLS\r\n")); k != verdict.Accept {
+		t.Errorf("%v, want accept", k)
+	}
+	w.wantFindings("urgent-data correct")
+}

@@ -16,20 +16,22 @@ type talker struct {
 }
 
 const (
-	// replyWait bounds the wait for a reply, and handshakeWait that for TLS, in a
-	// dialogue that forged octets may have disturbed.
+	// replyWait bounds the wait for a reply, handshakeWait that for TLS, and writeWait
+	// that for room in a kernel's buffer, in a dialogue that forged octets may have
+	// disturbed.
 	replyWait     = 60 * time.Millisecond
 	handshakeWait = 2 * time.Second
-	// lawfulWait bounds either in one that they have not.
+	writeWait     = 2 * time.Second
+	// lawfulWait bounds each in one that they have not.
 	lawfulWait = 2 * lastLawfulWait
 )
 
 // talk says the script. It says whether all of it was said, and whether every reply was
 // received.
 func (s *Schedule) talk(conn net.Conn, secure *tls.Config) (complete, answered bool) {
-	reply, handshake := replyWait, handshakeWait
+	reply, handshake, write := replyWait, handshakeWait, writeWait
 	if s.Lawful {
-		reply, handshake = lawfulWait, lawfulWait
+		reply, handshake, write = lawfulWait, lawfulWait, lawfulWait
 	}
 	t := talker{conn: conn}
 	due := 1 // the greeting
@@ -45,6 +47,9 @@ func (s *Schedule) talk(conn net.Conn, secure *tls.Config) (complete, answered b
 				return false, false
 			}
 			t.conn = inner
+		}
+		if t.conn.SetWriteDeadline(time.Now().Add(write)) != nil {
+			return false, false
 		}
 		if _, err := t.conn.Write(e.Say); err != nil {
 			return false, false

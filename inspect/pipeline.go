@@ -232,7 +232,7 @@ func (p *Pipeline) arrive(packets []dataplane.Packet) {
 	}
 	for i := range list {
 		if e := p.flows.Approach(list[i].hash); e != nil {
-			p.warmth += e.Value.warm()
+			p.warmth += uint64(e.Touched) + e.Value.warm()
 		}
 	}
 }

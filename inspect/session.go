@@ -119,16 +119,16 @@ type session struct {
 	refuse    refuseEdit
 	heard     heard
 	answer    answerEdit
-	offer     offerEdit
+	held      *waiting   // nil: nothing is
+	syns      *laterSYNs // nil: there were none
 
 	dlg   smtp.Dialogue
-	held  *waiting   // nil: nothing is
-	syns  *laterSYNs // nil: there were none
 	tls   *handshake // nil: it is not under way
 	rules *policy.Rules
-	led   starttls.Ledger
-	iface uint32
 
+	led      starttls.Ledger
+	iface    uint32
+	offer    offerEdit
 	key      *flow.Key // its entry's
 	id       uint64
 	start    int64
@@ -140,7 +140,7 @@ type session struct {
 // warm reads from every part of s that a segment needs.
 func (s *session) warm() uint64 {
 	c, o := &s.half[toServer], &s.half[toClient]
-	return uint64(c.parsed) + uint64(o.parsed) + s.bytes[0] + uint64(s.dlg.Mode()) + uint64(s.led.ReplyCode())
+	return c.stream.Warm() + o.stream.Warm() + s.bytes[0] + s.dlg.Warm()
 }
 
 // count counts a packet.

@@ -77,6 +77,9 @@ const maxLength = 16 * MaxLine
 // Init makes s the start of mail data, behind the CRLF of the DATA line.
 func (s *Scanner) Init() { *s = Scanner{tail: atStart} }
 
+// Warm reads s, and returns something of it (see flow.Table's Begin).
+func (s *Scanner) Warm() uint64 { return uint64(s.length) }
+
 // Following says that what Scan consumed ends with the beginning of a line behind a
 // lenient ending that may turn out to read as a command. It began at the Start of the
 // event that Scan returned.

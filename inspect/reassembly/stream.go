@@ -65,6 +65,15 @@ func (s *Stream) Next() seqnum.Value { return s.next }
 // Base returns the sequence number of the oldest octet that is kept.
 func (s *Stream) Base() seqnum.Value { return s.base }
 
+// Warm reads what the next Insert or Forget will need, and returns something of it (see
+// flow.Table's Begin).
+func (s *Stream) Warm() uint64 {
+	if s.kept == nil {
+		return uint64(s.next)
+	}
+	return uint64(len(s.kept.ahead) + len(s.kept.Octets))
+}
+
 // Hole returns the octets missing before those that arrived ahead; false where
 // nothing did.
 func (s *Stream) Hole() (first, end seqnum.Value, ok bool) {

@@ -72,7 +72,8 @@ const (
 	Early
 )
 
-// ClientEvent is what Client found. Line is lent until the next call of Client.
+// ClientEvent is what Client found. It is lent until the next call of any Dialogue with
+// the same Spare.
 type ClientEvent struct {
 	Kind  ClientKind
 	Verb  Verb
@@ -94,8 +95,7 @@ const (
 	ServerLine
 )
 
-// ServerEvent is what Server found. Text and Line are lent until the next call of
-// Server.
+// ServerEvent is what Server found. It is lent as a ClientEvent is.
 type ServerEvent struct {
 	Kind  ServerKind
 	To    Command // what is answered
@@ -114,18 +114,18 @@ type ServerEvent struct {
 
 // Dialogue is one SMTP session. Init makes it ready.
 type Dialogue struct {
-	waiting pending
-	client  lineReader
-	server  lineReader
-	chunk   uint64            // octets that the BDAT at hand still has
-	data    *maildata.Scanner // in MailData, else nil
-	mode    Mode
+	mode Mode
 	// code is that of the reply's first line while a reply is under way, else 0.
 	code          uint16
 	inReply       bool
 	greeted       bool
 	inTransaction bool
-	chunking      bool // the latest EHLO reply offers it (RFC 3030 §2)
+	chunking      bool              // the latest EHLO reply offers it (RFC 3030 §2)
+	data          *maildata.Scanner // in MailData, else nil
+	chunk         uint64            // octets that the BDAT at hand still has
+	client        lineReader
+	server        lineReader
+	waiting       pending
 }
 
 // Init makes d the start of a session, before its greeting. All that it borrows is from
@@ -144,6 +144,15 @@ func (d *Dialogue) Release(spare *Spare) {
 	spare.scanners.put(&d.data)
 	d.waiting = pending{}
 	d.mode = Left
+}
+
+// Warm reads what the client's next octets will need, and returns something of it (see
+// flow.Table's Begin).
+func (d *Dialogue) Warm() uint64 {
+	if d.data == nil {
+		return uint64(d.mode)
+	}
+	return d.data.Warm()
 }
 
 // Mode returns how the client's next octets will be read.

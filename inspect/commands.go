@@ -52,7 +52,7 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 			p.refusePartial(s)
 		}
 	case smtp.ClientCommand:
-		p.command(s, &ev, at.Add(ev.Start))
+		p.command(s, ev, at.Add(ev.Start))
 	case smtp.ClientTooMany:
 		if p.act(s, verdict.MemoryLimit, toServer, 0, nil) {
 			return

@@ -171,7 +171,8 @@ func (s *session) waitsTooLong(now int64) bool {
 }
 
 // holdExpired is the end of a held packet's time.
-func (p *Pipeline) holdExpired(s *session) {
+func (p *Pipeline) holdExpired(e *flow.Entry[session]) {
+	s := &e.Value
 	if s.answer.undecided && s.waitsTooLong(p.now) {
 		// It must not stall: the digits go as they came. If they begin what can't be an
 		// answer, the connection will have to end.

@@ -68,7 +68,6 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 		p.note(s, saidSNI, parser.SNI())
 		if p.timed(s) {
 			p.timers.silenceLog.push(p.now+silenceLog, p.entry.Slot(), s.id)
-			p.timers.silenceKill.push(p.now+silenceKill, p.entry.Slot(), s.id)
 		}
 	}
 	var detail []byte

@@ -41,7 +41,7 @@ func (p *Pipeline) readReplies(s *session, b []byte) {
 		return
 	}
 	s.answer.undecided = false
-	p.reply(s, &ev, at.Add(ev.Start))
+	p.reply(s, ev, at.Add(ev.Start))
 	s.answer.changed = false
 }
 

@@ -67,8 +67,8 @@ func (p *Pipeline) expire() {
 	p.sweep(flow.Reset, idleOpen) // its receiver may be waiting as long
 	p.each(&p.timers.undecided, p.holdExpired)
 	p.each(&p.timers.held, p.holdExpired)
-	p.each(&p.timers.silenceLog, func(s *session) { p.silent(s, false) })
-	p.each(&p.timers.silenceKill, func(s *session) { p.silent(s, true) })
+	p.each(&p.timers.silenceLog, p.silent)
+	p.each(&p.timers.silenceKill, p.silentToTheEnd)
 	p.flush(verdict.Accept)
 }
 
@@ -84,32 +84,37 @@ func (p *Pipeline) sweep(c flow.Class, idle int64) {
 }
 
 // each calls f for the sessions whose deadline in q has passed.
-func (p *Pipeline) each(q *queue, f func(*session)) {
+func (p *Pipeline) each(q *queue, f func(*flow.Entry[session])) {
 	for {
 		d, ok := q.due(p.now)
 		if !ok {
 			return
 		}
 		if e := p.flows.Slotted(d.slot); e != nil && e.Value.id == d.id && e.Value.phase < passing {
-			f(&e.Value)
+			f(e)
 		}
 	}
 }
 
-// silent is for a server that has said 220 and had a ClientHello, when a limit has
-// passed. The log is at the first, the action at the second.
-func (p *Pipeline) silent(s *session, last bool) {
-	if s.led.State() != starttls.ClientHello || s.led.SawServer() || s.led.Implicit() {
+// isSilent says that the server has said 220, that the client has sent its ClientHello,
+// and that nothing has come since.
+func (s *session) isSilent() bool {
+	return s.led.State() == starttls.ClientHello && !s.led.SawServer() && !s.led.Implicit()
+}
+
+// silent is for a session at the first limit of its server's silence.
+func (p *Pipeline) silent(e *flow.Entry[session]) {
+	s := &e.Value
+	if !s.isSilent() {
 		return
 	}
-	action := s.rules.Action(verdict.SilenceAfter220)
-	if !last {
-		action = min(action, verdict.Log)
-	} else if action != verdict.Kill {
-		return
-	}
-	p.report(s, verdict.SilenceAfter220, action, toClient, 220, nil)
-	if last && s.enforce {
-		p.kill(s, verdict.SilenceAfter220)
+	p.report(s, verdict.SilenceAfter220, min(s.rules.Action(verdict.SilenceAfter220), verdict.Log), toClient, 220, nil)
+	p.timers.silenceKill.push(p.now+silenceKill-silenceLog, e.Slot(), s.id)
+}
+
+// silentToTheEnd is for a session at the second limit.
+func (p *Pipeline) silentToTheEnd(e *flow.Entry[session]) {
+	if s := &e.Value; s.isSilent() && s.rules.Action(verdict.SilenceAfter220) == verdict.Kill {
+		p.act(s, verdict.SilenceAfter220, toClient, 220, nil)
 	}
 }

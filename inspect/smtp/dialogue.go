@@ -199,46 +199,51 @@ func (d *Dialogue) ServerPartial() (head []byte, length int) {
 // InTransaction says that a MAIL was accepted and its transaction goes on.
 func (d *Dialogue) InTransaction() bool { return d.inTransaction }
 
+// nothing is returned where there is no event.
+var nothing ClientEvent
+
 // Client consumes octets of the client up to the next event. It must be called
 // again with the rest until it returns ClientNone.
-func (d *Dialogue) Client(b []byte, spare *Spare) (n int, ev ClientEvent) {
+func (d *Dialogue) Client(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 	d.client.rest(spare)
 	if len(b) == 0 {
-		return 0, ev
+		return 0, &nothing
 	}
+	ev = &spare.client
 	switch d.mode {
 	case MailData:
 		return d.mailData(b, spare)
 	case Chunk:
 		if uint64(len(b)) < d.chunk {
 			d.chunk -= uint64(len(b))
-			return len(b), ev
+			return len(b), &nothing
 		}
 		n, d.chunk, d.mode = int(d.chunk), 0, Commands
-		return n, ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
+		*ev = ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
+		return n, ev
 	case Commands, AuthExchange:
 		n, line, odd, start, ok := d.client.next(b, spare)
 		if !ok {
-			return n, ev
+			return n, &nothing
 		}
-		ev = ClientEvent{Odd: odd, Line: line, Start: start}
+		*ev = ClientEvent{Odd: odd, Line: line, Start: start}
 		if d.mode == AuthExchange {
 			ev.Kind, ev.Verb = ClientAuthResponse, VerbAuthResponse
 			d.mode = Waiting
 		} else {
-			d.command(&ev)
+			d.command(ev)
 		}
-		return n, d.expect(ev)
+		d.expect(ev)
+		return n, ev
 	}
-	return 0, ev
+	return 0, &nothing
 }
 
 // expect lets the event's command wait for its reply.
-func (d *Dialogue) expect(ev ClientEvent) ClientEvent {
+func (d *Dialogue) expect(ev *ClientEvent) {
 	if !d.waiting.push(Command{Verb: ev.Verb}) {
 		ev.Kind = ClientTooMany
 	}
-	return ev
 }
 
 // command reads a command line and moves to the mode that it asks for.
@@ -331,18 +336,22 @@ func chunkSize(args []byte) (size uint64, last, ok bool) {
 	return size, last, true
 }
 
+// silence is returned where there is no event.
+var silence ServerEvent
+
 // Server consumes octets of the server up to the next event. It must be called
 // again with the rest until it returns ServerNone.
-func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev ServerEvent) {
+func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev *ServerEvent) {
 	d.server.rest(spare)
 	if d.mode == Left || len(b) == 0 {
-		return 0, ev
+		return 0, &silence
 	}
 	n, line, odd, start, ok := d.server.next(b, spare)
 	if !ok {
-		return n, ev
+		return n, &silence
 	}
-	ev = ServerEvent{Kind: ServerLine, Odd: odd, Line: line, Start: start, First: !d.inReply}
+	ev = &spare.server
+	*ev = ServerEvent{Kind: ServerLine, Odd: odd, Line: line, Start: start, First: !d.inReply}
 	ev.Code, ev.Final, ev.Text = ParseReplyLine(line)
 	if d.inReply && ev.Code != int(d.code) {
 		ev.Differs = true
@@ -350,7 +359,7 @@ func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev ServerEvent) {
 			ev.Final = false // a line that lost its code, within a reply
 		}
 	}
-	d.pair(&ev, spare)
+	d.pair(ev, spare)
 	return n, ev
 }
 

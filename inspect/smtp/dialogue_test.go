@@ -401,12 +401,13 @@ func TestBuffersOfLinesThatCameInPiecesAreUsedAgain(t *testing.T) {
 	if n := len(v.spare.lines.free); n < 1 || n > 2 {
 		t.Errorf("%d buffers are spare after Release", n)
 	}
+	hi, end, no, op := []byte("220 hi"), []byte("\r\n"), []byte("NO"), []byte("OP\r\n")
 	if n := testing.AllocsPerRun(100, func() {
 		v.d.Init()
-		v.d.Server([]byte("220 hi"), &v.spare)
-		v.d.Server([]byte("\r\n"), &v.spare)
-		v.d.Client([]byte("NO"), &v.spare)
-		v.d.Client([]byte("OP\r\n"), &v.spare)
+		v.d.Server(hi, &v.spare)
+		v.d.Server(end, &v.spare)
+		v.d.Client(no, &v.spare)
+		v.d.Client(op, &v.spare)
 		v.d.Release(&v.spare)
 	}); n != 0 {
 		t.Errorf("%v allocations for two lines in pieces", n)

@@ -3,17 +3,23 @@ package smtp
 import "keepword/inspect/maildata"
 
 // mailData consumes octets of mail data up to the next event.
-func (d *Dialogue) mailData(b []byte, spare *Spare) (n int, ev ClientEvent) {
+func (d *Dialogue) mailData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 	n, found := d.data.Scan(b)
+	ev = &nothing
+	if found.Kind != maildata.None {
+		ev = &spare.client
+		*ev = ClientEvent{}
+	}
 	switch found.Kind {
 	case maildata.EndOfData:
-		ev = d.expect(ClientEvent{Kind: ClientEndOfData, Verb: VerbEndOfData})
+		ev.Kind, ev.Verb = ClientEndOfData, VerbEndOfData
+		d.expect(ev)
 		d.mode = Commands
 		spare.scanners.put(&d.data)
 		d.client.over()
 		return n, ev
 	case maildata.Smuggling:
-		ev = ClientEvent{Kind: ClientSmuggling, Ending: found.Ending}
+		ev.Kind, ev.Ending = ClientSmuggling, found.Ending
 		ev.Line, ev.Start = d.smuggled(b[:n-1], found.Start, spare)
 		return n, ev
 	case maildata.LongLine:
@@ -22,10 +28,11 @@ func (d *Dialogue) mailData(b []byte, spare *Spare) (n int, ev ClientEvent) {
 		ev.Kind = ClientEndlessLine
 	}
 	// A line that may be a command behind a lenient ending is kept until it is known.
-	if found.Start >= 0 || !d.data.Following() {
+	following := d.data.Following()
+	if found.Start >= 0 || !following {
 		d.client.over()
 	}
-	if d.data.Following() {
+	if following {
 		d.client.keep(b[max(found.Start, 0):n], spare)
 	}
 	return n, ev

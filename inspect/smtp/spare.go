@@ -2,9 +2,12 @@ package smtp
 
 import "keepword/inspect/maildata"
 
-// Spare lends to the Dialogues of one worker what only a few need at a time. It is not
-// safe for more than one goroutine. The zero value is ready.
+// Spare lends to the Dialogues of one worker what only a few need at a time, and holds the
+// events that they return. It is not safe for more than one goroutine. The zero value is
+// ready.
 type Spare struct {
+	client   ClientEvent
+	server   ServerEvent
 	lines    stack[line]
 	scanners stack[maildata.Scanner]
 }

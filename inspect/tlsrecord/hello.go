@@ -15,6 +15,7 @@ const (
 )
 
 const (
+	randomLen    = 32 // RFC 8446 section 4.1.2
 	extHeaderLen = 4  // RFC 8446 section 4.2
 	maxSessionID = 32 // RFC 8446 section 4.1.2
 	hostName     = 0  // the only NameType, RFC 6066 section 3
@@ -22,7 +23,7 @@ const (
 
 // retryRandom is the Random that makes a ServerHello a HelloRetryRequest: SHA-256 of
 // that name, RFC 8446 section 4.1.3.
-var retryRandom = [32]byte{
+var retryRandom = [randomLen]byte{
 	0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
 	0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 }
@@ -83,8 +84,11 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 		if h.field == fieldNone {
 			h.field, h.need, h.value = fieldHeader, 4, 0
 		}
-		if h.field == fieldExtHeader && h.need == extHeaderLen {
+		switch {
+		case h.field == fieldExtHeader && h.need == extHeaderLen:
 			n += h.passExtensions(b[n:])
+		case h.field == fieldRandom && h.need == randomLen && h.message == messageClientHello:
+			n += h.passLists(b[n:])
 		}
 		part := b[n:]
 		part = part[:min(uint32(len(part)), h.need)]
@@ -95,6 +99,31 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 		}
 	}
 	return n, ev
+}
+
+// passLists passes over a ClientHello's random, session id, cipher suites and compression
+// methods, if they lie whole in b and are as they must be.
+func (h *hello) passLists(b []byte) (n int) {
+	b = b[:min(uint32(len(b)), h.left)]
+	n = randomLen
+	if len(b) <= n || b[n] > maxSessionID {
+		return 0
+	}
+	n += 1 + int(b[n])
+	if len(b) < n+2 {
+		return 0
+	}
+	n += 2 + int(b[n])<<8 + int(b[n+1])
+	if len(b) <= n {
+		return 0
+	}
+	n += 1 + int(b[n])
+	if len(b) <= n { // also where nothing follows them
+		return 0
+	}
+	h.left -= uint32(n)
+	h.enter(fieldExtsLen, 2)
+	return n
 }
 
 // passExtensions passes over extensions of no interest that lie whole in b: most of a
@@ -172,7 +201,7 @@ func (h *hello) advance() Event {
 		h.begin()
 	case fieldVersion:
 		h.version = uint16(h.value)
-		h.enter(fieldRandom, uint32(len(retryRandom)))
+		h.enter(fieldRandom, randomLen)
 	case fieldRandom:
 		h.enter(fieldSessionLen, 1)
 	case fieldSessionLen:

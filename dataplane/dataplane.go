@@ -33,7 +33,8 @@ type Packet struct {
 	Verdict verdict.Kind
 }
 
-// Release is the late verdict on a packet that an earlier batch left at Hold.
+// Release is the late verdict on a packet that was left at Hold, in an earlier batch or
+// in this one.
 type Release struct {
 	ID uint32
 	// Verdict is Accept, Replace or Drop.
@@ -50,9 +51,9 @@ type Batch struct {
 	Now int64
 	// Packets are in the order of their arrival. The Inspector decides each.
 	Packets []Packet
-	// Released are the verdicts on packets held from earlier batches. The engine
-	// empties it before Inspect and carries it out before the verdicts of Packets,
-	// in order. A held packet must never be decided by a batch verdict that was
+	// Released are the verdicts on held packets: those of earlier batches, and those of
+	// Packets that this batch left at Hold and then let go. The engine empties it before
+	// Inspect and carries it out before the verdicts of Packets, in order. A held packet must never be decided by a batch verdict that was
 	// meant for others (NFQNL_MSG_VERDICT_BATCH decides every id up to its own).
 	Released []Release
 	// Injected are whole IP packets to be sent besides, checksums right: the 421 and

@@ -123,6 +123,16 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 	switch ev.Verb {
 	case smtp.VerbSTARTTLS, smtp.VerbXANONYMOUSTLS:
 		p.ask(s, ev, start, n)
+	case smtp.VerbBDAT, smtp.VerbBDATLast:
+		action := s.rules.Action(verdict.BDATMalformed)
+		if s.rules.EditsCommands {
+			action = verdict.Kill // what is to be refused could stand in its octets, or behind them
+		} else if ev.Flags&smtp.BadSize == 0 {
+			return
+		}
+		if ev.Flags&(smtp.BadSize|smtp.Unoffered) != 0 {
+			p.actAs(s, verdict.BDATMalformed, action, toServer, 0, ev.Line)
+		}
 	case smtp.VerbMAIL, smtp.VerbAUTH:
 		if r, ok := s.wish(ev.Verb); ok {
 			p.judgeCommand(s, ev, start, n, r)
@@ -144,7 +154,7 @@ func (s *session) wish(verb smtp.Verb) (r refuseEdit, ok bool) {
 	switch {
 	case verb == smtp.VerbSTARTTLS || verb == smtp.VerbXANONYMOUSTLS:
 		switch {
-		case s.led.Took(starttls.StepHidden):
+		case s.hides():
 			return hidden, true
 		case verb == smtp.VerbSTARTTLS && !s.led.Offered():
 			return refuseEdit{badSequence, verdict.STARTTLSNotOffered}, true
@@ -156,6 +166,11 @@ func (s *session) wish(verb smtp.Verb) (r refuseEdit, ok bool) {
 		return refuseEdit{authNeedsTLS, verdict.AuthInClear}, true
 	}
 	return r, false
+}
+
+// hides says that an offer was taken away, or will be.
+func (s *session) hides() bool {
+	return s.led.Took(starttls.StepHidden) || s.rules.StartTLS == policy.Hide
 }
 
 // hidden refuses what was not offered because its offer was taken away.
@@ -175,15 +190,15 @@ func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.V
 // refusal. begun says that the edit began before the line was complete. A command whose
 // verb has left can't be kept from the server any more: the connection is ended.
 func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit, begun bool) {
-	p.report(s, r.finding, verdict.Refuse, toServer, 0, []byte(ev.Verb.String()))
-	if !s.enforce {
+	said := []byte(ev.Verb.String())
+	if s.enforce && !p.rewriteCommand(s, start, n, verbEnd(ev.Line, ev.Verb), begun) {
+		p.actAs(s, r.finding, verdict.Kill, toServer, 0, said)
 		return
 	}
-	if !p.rewriteCommand(s, start, n, verbEnd(ev.Line, ev.Verb), begun) {
-		p.kill(s, r.finding)
-		return
+	p.report(s, r.finding, verdict.Refuse, toServer, 0, said)
+	if s.enforce {
+		s.dlg.Refused(r.note)
 	}
-	s.dlg.Refused(r.note)
 }
 
 // refusePartial refuses a command of which only a part has arrived, as soon as its
@@ -214,8 +229,7 @@ func (p *Pipeline) refusePartial(s *session) {
 		}
 		s.refuse = r
 		if !p.rewriteCommand(s, start, n, end, false) {
-			p.report(s, s.refuse.finding, verdict.Refuse, toServer, 0, []byte(verb.String()))
-			p.kill(s, s.refuse.finding)
+			p.actAs(s, s.refuse.finding, verdict.Kill, toServer, 0, []byte(verb.String()))
 		}
 		return
 	}
@@ -235,7 +249,7 @@ func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n i
 		return // the client would take what it has already for the answer
 	}
 	found := s.led.Ask(ev)
-	if s.led.Took(starttls.StepHidden) && s.enforce {
+	if s.hides() && s.enforce {
 		// What was not offered is not let through: both ends see one truth.
 		p.refuseCommand(s, ev, start, n, hidden, false)
 		s.led.Withdraw()

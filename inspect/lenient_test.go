@@ -178,7 +178,7 @@ func TestACommandThatHasLeftWhenItIsToBeRefusedEndsTheConnection(t *testing.T) {
 	if !w.server.reset || !w.client.reset {
 		t.Errorf("reset: client %v, server %v", w.client.reset, w.server.reset)
 	}
-	w.wantFindings("tls-required refuse")
+	w.wantFindings("tls-required kill")
 }
 
 // The reply to a command that was refused in its server's place must become the refusal.

@@ -3,13 +3,17 @@ package inspect
 import (
 	"bytes"
 
+	"keepword/inspect/seqnum"
 	"keepword/inspect/starttls"
 	"keepword/inspect/tlsrecord"
 	"keepword/inspect/verdict"
 )
 
 // handshake is what only a session in its TLS handshake needs.
-type handshake struct{ records [2]tlsrecord.Parser }
+type handshake struct {
+	records [2]tlsrecord.Parser
+	proven  [2]seqnum.Value // leaving: octets before it show that TLS is up
+}
 
 // handshake begins to read records in place of lines.
 func (p *Pipeline) handshake(s *session) {
@@ -35,7 +39,7 @@ func (p *Pipeline) readRecords(s *session, d int, b []byte) {
 	switch {
 	case s.phase != handshaking:
 	case s.led.State() == starttls.Kept:
-		p.pass(s)
+		p.leave(s)
 	case ev == tlsrecord.NotTLS && d == toClient && p.skipLine(s, b[n:]):
 	case ev == tlsrecord.NotTLS:
 		// Policy lets it be: nobody knows what this is.
@@ -43,6 +47,28 @@ func (p *Pipeline) readRecords(s *session, d int, b []byte) {
 		p.stats.lost(causeNotTLS, WhenPass)
 		p.pass(s)
 	}
+}
+
+// leave lets a session go into TLS, when its proof has arrived.
+func (p *Pipeline) leave(s *session) {
+	if !s.enforce {
+		p.pass(s)
+		return
+	}
+	s.phase = leaving
+	for d := range s.half {
+		s.tls.proven[d] = s.half[d].parsed
+	}
+}
+
+// hasLeft says that both ends have acknowledged the proof.
+func (s *session) hasLeft() bool {
+	for d := range s.half {
+		if h := &s.half[d]; h.acked.Max(h.unseen).Less(s.tls.proven[d]) {
+			return false
+		}
+	}
+	return true
 }
 
 // skipLine leaves out a line in clear text that policy has let through between a 220 and

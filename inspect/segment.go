@@ -158,16 +158,20 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 	}
 	o.met = o.met || ack == o.first
 	if ack.Sub(o.acked) > 0 {
-		if _, end, hole := o.stream.Hole(); hole && end.LessEq(ack) {
-			p.gap(s, 1-d)
-			return false
-		}
 		if ack.LessEq(o.stream.Next()) {
 			o.acked = ack
 		} else {
 			o.unseen = ack // a gap, as soon as octets come that show a hole
 		}
+		if _, end, hole := o.stream.Hole(); hole && end.LessEq(ack) {
+			p.gap(s, 1-d)
+			return false
+		}
 		o.stream.Forget(o.acked.Min(o.parsed), p.memory)
+		if s.phase == leaving && s.hasLeft() {
+			p.pass(s)
+			return false
+		}
 	}
 	// The sender may have no more in flight than we can keep: a retransmission must
 	// be checked against what was inspected. The right edge moves with ACK, so it
@@ -183,6 +187,12 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 
 // gap is where the receiver has octets that were never seen.
 func (p *Pipeline) gap(s *session, d int) {
+	if s.phase == leaving {
+		p.pass(s) // what was to be read has been
+		return
+	}
+	h := &s.half[d]
+	h.given = h.given.Max(h.unseen) // the receiver expects what is next
 	s.lost = true
 	p.stats.lost(causeGap, WhenPass)
 	action := s.rules.Action(verdict.Gap)
@@ -350,7 +360,7 @@ func (s *session) limit(d int) seqnum.Value {
 // mayPassAhead says that octets behind a hole may go before it is filled: the
 // receiver can't act on them until then, and nothing in them can need an edit.
 func (p *Pipeline) mayPassAhead(s *session, d int) bool {
-	if s.phase == handshaking {
+	if s.phase == handshaking || s.phase == leaving {
 		return true
 	}
 	m := s.dlg.Mode()
@@ -374,6 +384,10 @@ func (p *Pipeline) inspect(s *session) {
 func (p *Pipeline) readOne(s *session, d int) bool {
 	h := &s.half[d]
 	if s.phase >= passing || !h.opened || h.parsed == h.stream.Next() {
+		return false
+	}
+	if s.phase == leaving {
+		h.parsed = h.stream.Next()
 		return false
 	}
 	b := p.unread(h)

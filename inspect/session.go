@@ -32,6 +32,9 @@ const (
 	dialogue
 	// handshaking: after 220, or TLS from the first octet; records are followed.
 	handshaking
+	// leaving: both ends protect their data, but what proves it has not been acknowledged:
+	// it may die behind us, and other octets come in its place. Nothing more is read.
+	leaving
 	// passing: let through unread: TLS is up, or sight was lost and policy lets pass.
 	passing
 	// killed: ended by keepword; what still comes is answered by a reset.

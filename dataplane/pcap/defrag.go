@@ -38,7 +38,8 @@ type datagram struct {
 	fragments uint64 // taken so far
 	header    []byte // of the first piece, as that of the whole packet; nil before it
 	octets    []byte // the fragmentable part
-	runs      []run  // which of the octets are there: ascending, apart from each other
+	runs      []run  // which of the octets are there, in pieces: ascending
+	have      int    // octets that are there
 	total     int    // octets of the fragmentable part; 0 before the last piece
 }
 
@@ -77,7 +78,7 @@ func (d *defragmenter) add(b []byte, now int64) []byte {
 		d.drop(f.key)
 		return nil
 	}
-	if g.header == nil || g.total == 0 || g.runs[0] != (run{0, g.total}) {
+	if g.header == nil || g.total == 0 || g.have != g.total {
 		return nil
 	}
 	delete(d.datagrams, f.key)
@@ -134,23 +135,20 @@ func (g *datagram) add(f *fragment) bool {
 		}
 		g.total = piece.end
 	}
-	// i is the first run that ends at or behind the piece's start.
-	i, _ := slices.BinarySearchFunc(g.runs, piece.start, func(r run, start int) int { return r.end - start })
-	j := i
-	if i < len(g.runs) && g.runs[i].end == piece.start {
-		j++
-	}
-	if j < len(g.runs) && g.runs[j].start < piece.end {
+	// i is the first run that ends behind the piece's start.
+	i, _ := slices.BinarySearchFunc(g.runs, piece.start, func(r run, start int) int { return r.end - start - 1 })
+	if i < len(g.runs) && g.runs[i].start < piece.end {
 		// A copy of what is there, or else an overlap.
-		return g.runs[j].start <= piece.start && piece.end <= g.runs[j].end
+		return g.runs[i].start <= piece.start && piece.end <= g.runs[i].end
 	}
-	g.place(f, piece, i, j)
+	g.place(f, piece, i)
 	return g.total == 0 || g.runs[len(g.runs)-1].end <= g.total
 }
 
-// place copies a piece that overlaps nothing, and joins it to the run i that ends
-// where it starts (where j isn't i) and to the run j that starts where it ends.
-func (g *datagram) place(f *fragment, piece run, i, j int) {
+// place copies a piece that overlaps nothing to its place before the run i. Like Linux, it
+// joins a piece only to the last run, and only behind it: another that spans the seam of
+// two others is an overlap.
+func (g *datagram) place(f *fragment, piece run, i int) {
 	if f.start == 0 {
 		g.header = slices.Clone(f.header)
 	}
@@ -158,15 +156,12 @@ func (g *datagram) place(f *fragment, piece run, i, j int) {
 		g.octets = append(g.octets, make([]byte, missing)...)
 	}
 	copy(g.octets[piece.start:], f.payload)
-	joined := piece
-	if j != i {
-		joined.start = g.runs[i].start
+	g.have += len(f.payload)
+	if last := len(g.runs) - 1; i > last && last >= 0 && g.runs[last].end == piece.start {
+		g.runs[last].end = piece.end
+		return
 	}
-	if j < len(g.runs) && g.runs[j].start == piece.end {
-		joined.end = g.runs[j].end
-		j++
-	}
-	g.runs = slices.Replace(g.runs, i, j, joined)
+	g.runs = slices.Insert(g.runs, i, piece)
 }
 
 // join makes the whole packet, or returns false where no packet is that long.

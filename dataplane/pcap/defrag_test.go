@@ -193,3 +193,23 @@ func TestTheOldestPacketInPiecesMakesRoom(t *testing.T) {
 		t.Error("the newest was forgotten")
 	}
 }
+
+func TestAPieceOverTwoOthersIsACopyOnlyWhereThoseCameInOrder(t *testing.T) {
+	for _, version := range []uint8{4, 6} {
+		list, wide := pieces(whole(version), 64), pieces(whole(version), 128)
+		var d defragmenter
+		for _, f := range [][]byte{list[1], list[0], wide[0]} {
+			d.add(bytes.Clone(f), 0)
+		}
+		if d.lost != 3 || len(d.datagrams) != 0 {
+			t.Errorf("IPv%d, out of order: %d lost, %d waiting: Linux discards all three", version, d.lost, d.waiting())
+		}
+		d = defragmenter{}
+		for _, f := range [][]byte{list[0], list[1], wide[0]} {
+			d.add(bytes.Clone(f), 0)
+		}
+		if d.lost != 0 || len(d.datagrams) != 1 {
+			t.Errorf("IPv%d, in order: %d lost, %d waiting: Linux takes the third for a copy", version, d.lost, d.waiting())
+		}
+	}
+}

@@ -94,9 +94,18 @@ func New(c Config) *Policy {
 	for _, s := range c.Servers {
 		m := match{ports: slices.Clone(s.Ports), rules: compile(c, s)}
 		for _, pfx := range s.Match {
-			m.prefixes = append(m.prefixes, pfx.Masked())
+			m.prefixes = append(m.prefixes, unmap(pfx).Masked())
 		}
 		p.servers = append(p.servers, m)
+	}
+	return p
+}
+
+// unmap makes a prefix of IPv4-mapped addresses one of IPv4 (RFC 4291 §2.5.5.2).
+func unmap(p netip.Prefix) netip.Prefix {
+	const mapped = 128 - 32
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
 	}
 	return p
 }

@@ -162,3 +162,12 @@ func TestTheNamesOfStartTLSAreReadAsTheyAreWritten(t *testing.T) {
 		t.Error("a name in another case was taken")
 	}
 }
+
+func TestAPrefixOfMappedAddressesIsOneOfIPv4(t *testing.T) {
+	p := New(Config{Servers: []Server{{Match: []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")}, StartTLS: Require}}})
+	for addr, want := range map[string]StartTLS{"192.0.2.77": Require, "::ffff:192.0.2.77": Require, "192.0.3.1": Auto, "2001:db8::1": Auto} {
+		if got := p.Rules(netip.AddrPortFrom(netip.MustParseAddr(addr), 25)).StartTLS; got != want {
+			t.Errorf("%s: %v, want %v", addr, got, want)
+		}
+	}
+}

@@ -280,6 +280,9 @@ func (s *Stream) Restore(seq seqnum.Value, b []byte) (changed bool) {
 // Overwrite edits octets that are kept. The caller answers for their not having
 // been given away.
 func (s *Stream) Overwrite(seq seqnum.Value, b []byte) {
+	if len(b) == 0 {
+		return
+	}
 	s.write(seq, b)
 	end := seq.Add(len(b))
 	edited := s.kept.edited

@@ -66,10 +66,14 @@ const (
 	Malformed
 	// InTransaction stands between an accepted MAIL and the end of its transaction.
 	InTransaction
-	// BadSize is a BDAT without a chunk size, or with none that fits 63 bits.
+	// BadSize is a BDAT without a chunk size, or with none that fits 63 bits, or one whose
+	// verb is not where it belongs: how many octets follow, nobody can tell.
 	BadSize
 	// Early comes before the server's greeting.
 	Early
+	// Unoffered is a BDAT that the latest EHLO reply does not offer (RFC 3030 §2). A server
+	// that knows it all the same skips its octets; to the others they are commands.
+	Unoffered
 )
 
 // ClientEvent is what Client found. It is lent until the next call of any Dialogue with
@@ -261,6 +265,10 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	}
 	if ev.Verb = lookup(verb); ev.Verb == VerbUnknown {
 		ev.Verb, rest = almost(ev.Line)
+		if ev.Verb == VerbBDAT {
+			ev.Flags |= Malformed | BadSize
+			return // its octets are not to be read as such where the server may not
+		}
 		if ev.Verb != VerbUnknown {
 			ev.Flags |= Malformed
 		} else if HasPrefixFold(bytes.TrimLeft(ev.Line, Blanks), "STARTTLS") {
@@ -288,9 +296,12 @@ func (d *Dialogue) command(ev *ClientEvent) {
 		// announces none. A server that does not offer CHUNKING does not know the verb,
 		// and runs the octets as commands: they are read as such.
 		size, last, ok := chunkSize(rest)
-		if !ok {
+		switch {
+		case !ok:
 			ev.Flags |= BadSize
-		} else if size > 0 && d.chunking {
+		case !d.chunking:
+			ev.Flags |= Unoffered
+		case size > 0:
 			d.chunk, d.mode = size, Chunk
 		}
 		if last {
@@ -303,17 +314,13 @@ func (d *Dialogue) command(ev *ClientEvent) {
 const Blanks = " \t\v\f\r\x00"
 
 // almost reads the verb that a careless server takes a line for: behind leading
-// blanks, before a tab. BDAT is none of them, because its octets follow whatever the
-// reply: they are not to be read as such where the server may not.
+// blanks, before a tab.
 func almost(line []byte) (v Verb, rest []byte) {
 	token := bytes.TrimLeft(line, Blanks)
 	if i := bytes.IndexAny(token, " \t"); i >= 0 {
 		token, rest = token[:i], token[i+1:]
 	}
-	if v = lookup(token); v == VerbBDAT {
-		return VerbUnknown, nil
-	}
-	return v, rest
+	return lookup(token), rest
 }
 
 // chunkSize reads BDAT's arguments: chunk-size [SP "LAST"] (RFC 3030 §2).

@@ -79,6 +79,9 @@ func (d *dialogue) answer(line string) string {
 	switch words[0] {
 	case "EHLO":
 		return d.introduce(line)
+	case "HELO":
+		d.name, d.offered = "", false
+		return "250 server.example.test\r\n"
 	case "STARTTLS":
 		d.act("STARTTLS")
 		return d.beginTLS()

@@ -94,6 +94,9 @@ func (s *Schedule) Turn(octets []byte) *Turn {
 	for range g.IntN(most + 1) {
 		g.disturb(t)
 	}
+	if s.TLS && !s.Lawful && octets[0] < ' ' && g.one(4) {
+		g.forgeRecord(t)
+	}
 	return t
 }
 
@@ -202,6 +205,21 @@ func (g *generator) fragment(s *Segment) {
 		s.Pieces = []Piece{{From: 0, To: 24}, {From: 24, To: cut + 8}, {From: cut + 8, To: 1 << 16}}
 	}
 	g.Shuffle(len(s.Pieces), func(i, j int) { s.Pieces[i], s.Pieces[j] = s.Pieces[j], s.Pieces[i] })
+}
+
+// forgeRecord begins a turn with a TLS record that its receiver discards, be it for its
+// hops or its timestamp: it shows protected data to who looks no further (RFC 8446 section
+// 5.1).
+func (g *generator) forgeRecord(t *Turn) {
+	const length = 32
+	s := Segment{Why: "a record that does not arrive", Offset: t.Start, Flags: packet.PSH}
+	s.Octets = append([]byte{23, 3, 3, 0, length}, g.letters(length)...)
+	if g.s.Stamps && g.one(2) {
+		s.Stale = 1 << 20
+	} else {
+		s.HopLimit = g.s.expires()
+	}
+	t.Segments = slices.Insert(t.Segments, 0, s)
 }
 
 // disturb puts a hostile packet into a turn, at any place of its order.

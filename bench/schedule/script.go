@@ -29,10 +29,18 @@ func (g *generator) script() {
 		name = plainName
 	}
 	s.TLS = s.TLS && s.Policy != Hide // there it is refused
-	say(1, line("EHLO %s.%s.example", name, g.letters(1+g.IntN(20))))
-	asks := s.TLS || name == opaqueName || g.one(3)
-	if asks {
-		say(1, line("STARTTLS"))
+	hello, ask := line("EHLO %s.%s.example", name, g.letters(1+g.IntN(20))), line("STARTTLS")
+	if !s.Lawful && !s.TLS && name != opaqueName && g.one(10) {
+		copy(hello, "HELO") // what a server offers to EHLO it may do all the same
+	}
+	switch asks := s.TLS || name == opaqueName || g.one(3); {
+	case !asks:
+		say(1, hello)
+	case !s.Lawful && g.one(6): // it does not wait for the offer
+		say(2, append(hello, ask...))
+	default:
+		say(1, hello)
+		say(1, ask)
 	}
 	switch {
 	case name == opaqueName:

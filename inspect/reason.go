@@ -36,6 +36,7 @@ var sentences = [v.Findings]string{
 	v.ResponseInjection:           "Octets followed the server's 220 in clear text; a careless client would believe them inside TLS: %d",
 	v.AuthBeforeTLS:               "The client had authenticated in clear text before it began TLS; the session may be somebody else's",
 	v.AuthInClear:                 "The client sent AUTH in clear text although the server offers STARTTLS",
+	v.BDATMalformed:               "The client announced a chunk of mail data of which nobody can tell where it ends: %d",
 	v.RoleSwap:                    "Client and server changed roles (%d); the session is no longer followed",
 	v.OverlapConflict:             "A retransmission carried other octets than the first time; the first ones count",
 	v.DataOnSYN:                   "A SYN carried data, before the connection was open",
@@ -85,6 +86,8 @@ func farewell(f v.Finding) string {
 		return "Connection ended by firewall: octets between STARTTLS and its answer"
 	case v.ResponseInjection:
 		return "Connection ended by firewall: octets behind the answer to STARTTLS"
+	case v.BDATMalformed:
+		return "Connection ended by firewall: BDAT with no readable size, or not offered"
 	case v.TLSRequired:
 		return "Connection ended by firewall: TLS required"
 	}

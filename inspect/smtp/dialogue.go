@@ -113,6 +113,7 @@ type ServerEvent struct {
 	Odd     LineFlags
 	Line    []byte // without its end, at most MaxHead octets
 	Text    []byte // behind code and separator
+	Keyword []byte // of a line of a positive EHLO reply behind the first (see Keyword)
 	Start   int    // as in ClientEvent
 }
 
@@ -388,8 +389,10 @@ func (d *Dialogue) pair(ev *ServerEvent, spare *Spare) {
 		d.code = uint16(ev.Code)
 	}
 	if ev.To.Verb == VerbEHLO && ev.Code/100 == 2 {
-		keyword, _ := Keyword(ev.Text)
-		d.chunking = !ev.First && (d.chunking || EqualFold(keyword, "CHUNKING"))
+		if !ev.First {
+			ev.Keyword, _ = Keyword(ev.Text)
+		}
+		d.chunking = !ev.First && (d.chunking || EqualFold(ev.Keyword, "CHUNKING"))
 	}
 	d.inReply = !ev.Final
 	if !ev.Final {

@@ -1,6 +1,9 @@
 package smtp
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // LineFlags are the oddities of a line.
 type LineFlags uint8
@@ -56,13 +59,36 @@ func (r *lineReader) next(b []byte, spare *Spare) (n int, line []byte, flags Lin
 			flags |= BareLF
 		}
 	}
-	if bytes.IndexByte(line, '\r') >= 0 {
-		flags |= BareCR
+	return n, line, flags | oddOctets(line), start, true
+}
+
+// oddOctets says which odd octets stand in a line. It takes eight at a time, as most lines
+// have none of them, nor any other control octet up to CR.
+func oddOctets(line []byte) (flags LineFlags) {
+	const (
+		ones = 0x0101010101010101
+		tops = 0x80 * ones
+	)
+	i := 0
+	for ; i+8 <= len(line); i += 8 {
+		x := binary.LittleEndian.Uint64(line[i:])
+		if (x-ones*('\r'+1))&^x&tops != 0 { // an octet is at most CR
+			flags |= oddAmong(line[i : i+8])
+		}
 	}
-	if bytes.IndexByte(line, 0) >= 0 {
-		flags |= NUL
+	return flags | oddAmong(line[i:])
+}
+
+func oddAmong(b []byte) (flags LineFlags) {
+	for _, c := range b {
+		switch c {
+		case '\r':
+			flags |= BareCR
+		case 0:
+			flags |= NUL
+		}
 	}
-	return n, line, flags, start, true
+	return flags
 }
 
 func (r *lineReader) keep(b []byte, spare *Spare) {

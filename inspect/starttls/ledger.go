@@ -137,12 +137,11 @@ func (l *Ledger) EHLOLine(ev *smtp.ServerEvent) (offer bool, f Found) {
 		l.ehlos += b2u(l.ehlos < 2)
 		return false, f // the server's name and greeting
 	}
-	// A client that cuts the line at its blanks finds the keyword behind leading ones.
-	text := ev.Text
-	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
-		text = text[1:]
+	keyword := ev.Keyword
+	if len(keyword) == 0 {
+		// A client that cuts the line at its blanks finds the keyword behind leading ones.
+		keyword, _ = smtp.Keyword(bytes.TrimLeft(ev.Text, " \t"))
 	}
-	keyword, _ := smtp.Keyword(text)
 	switch {
 	case smtp.EqualFold(keyword, "STARTTLS"):
 		l.offers = true

@@ -15,10 +15,12 @@ const (
 )
 
 const (
-	randomLen    = 32 // RFC 8446 section 4.1.2
-	extHeaderLen = 4  // RFC 8446 section 4.2
-	maxSessionID = 32 // RFC 8446 section 4.1.2
-	hostName     = 0  // the only NameType, RFC 6066 section 3
+	messageHeaderLen = 4  // RFC 8446 section 4
+	randomLen        = 32 // RFC 8446 section 4.1.2
+	extHeaderLen     = 4  // RFC 8446 section 4.2
+	chosenLen        = 3  // cipher_suite and legacy_compression_method
+	maxSessionID     = 32 // RFC 8446 section 4.1.2
+	hostName         = 0  // the only NameType, RFC 6066 section 3
 )
 
 // retryRandom is the Random that makes a ServerHello a HelloRetryRequest: SHA-256 of
@@ -82,13 +84,12 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 			return len(b), None
 		}
 		if h.field == fieldNone {
-			h.field, h.need, h.value = fieldHeader, 4, 0
-		}
-		switch {
-		case h.field == fieldExtHeader && h.need == extHeaderLen:
-			n += h.passExtensions(b[n:])
-		case h.field == fieldRandom && h.need == randomLen && h.message == messageClientHello:
-			n += h.passLists(b[n:])
+			if size := h.whole(b[n:]); size > 0 {
+				n += size
+				ev = h.end()
+				continue
+			}
+			h.field, h.need, h.value = fieldHeader, messageHeaderLen, 0
 		}
 		part := b[n:]
 		part = part[:min(uint32(len(part)), h.need)]
@@ -99,49 +100,6 @@ func (h *hello) parse(b []byte) (n int, ev Event) {
 		}
 	}
 	return n, ev
-}
-
-// passLists passes over a ClientHello's random, session id, cipher suites and compression
-// methods, if they lie whole in b and are as they must be.
-func (h *hello) passLists(b []byte) (n int) {
-	b = b[:min(uint32(len(b)), h.left)]
-	n = randomLen
-	if len(b) <= n || b[n] > maxSessionID {
-		return 0
-	}
-	n += 1 + int(b[n])
-	if len(b) < n+2 {
-		return 0
-	}
-	n += 2 + int(b[n])<<8 + int(b[n+1])
-	if len(b) <= n {
-		return 0
-	}
-	n += 1 + int(b[n])
-	if len(b) <= n { // also where nothing follows them
-		return 0
-	}
-	h.left -= uint32(n)
-	h.enter(fieldExtsLen, 2)
-	return n
-}
-
-// passExtensions passes over extensions of no interest that lie whole in b: most of a
-// hello.
-func (h *hello) passExtensions(b []byte) (n int) {
-	for len(b)-n >= extHeaderLen {
-		kind := uint32(b[n])<<8 | uint32(b[n+1])
-		size := extHeaderLen + int(b[n+2])<<8 + int(b[n+3])
-		if kind == extServerName || kind == extSupportedVersions || size > len(b)-n || uint32(size) > h.left {
-			break
-		}
-		n += size
-		h.left -= uint32(size)
-	}
-	if n > 0 {
-		h.nextExtension()
-	}
-	return n
 }
 
 // take reads a part of the field at hand.
@@ -212,7 +170,7 @@ func (h *hello) advance() Event {
 		h.enter(fieldSession, h.value)
 	case fieldSession:
 		if h.message == messageServerHello {
-			h.enter(fieldChosen, 3)
+			h.enter(fieldChosen, chosenLen)
 			break
 		}
 		h.enter(fieldSuitesLen, 2)

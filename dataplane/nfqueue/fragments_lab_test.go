@@ -107,9 +107,34 @@ func TestAFragmentOverTwoOthersCountsOnlyWhereThoseCameInOrder(t *testing.T) {
 	})
 }
 
+// series cuts the transport octets b of whole into fragments, in order and without a gap.
+func series(whole, b []byte) (fragments [][]byte) {
+	const size = 1400 // what Ethernet carries with room for any header, a multiple of 8
+	for at := 0; at < len(b); at += size {
+		end := min(at+size, len(b))
+		fragments = append(fragments, piece(whole, b[at:end], at, end < len(b)))
+	}
+	return fragments
+}
+
+// The length field of IPv4 counts the header, that of IPv6 what follows it; 65,535 is the
+// largest number in either (RFC 791 section 3.1, RFC 8200 section 3). The series that
+// reach further have no hole, and are refused for nothing but their length.
 func TestAFragmentBeyondTheLargestPacketIsNeverQueued(t *testing.T) {
+	const largest = 65_535
 	forEachHook(t, func(t *testing.T, c *cable, whole, b []byte) {
-		c.refused(piece(whole, b[:24], 0, true), piece(whole, make([]byte, 64), 65528, false))
+		counted := len(whole) - len(b)
+		if whole[0]>>4 == 6 {
+			counted = 0
+		}
+		long := slices.Concat(b, bytes.Repeat([]byte("0123456789abcdef"), largest/16))
+		// A little shorter than the largest, which a queue's message would show in part.
+		shorter := long[:largest-100]
+		c.send(series(whole, shorter)...)
+		c.wantQueued(shorter)
+		for _, beyond := range []int{1, 9} {
+			c.refused(series(whole, long[:largest-counted+beyond])...)
+		}
 	})
 }
 

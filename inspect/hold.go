@@ -13,8 +13,9 @@ import (
 
 // Bounds of holding.
 const (
-	// maxHeld packets of one session wait; a further one is dropped, and its sender
-	// repeats it.
+	// maxHeld packets of one session wait, and no more octets than may be kept of a
+	// direction; a further packet is dropped, and its sender repeats it. That many
+	// segments of 1,448 octets fill the default.
 	maxHeld = 64
 	// holdUndecided is how long the first digits of an answer wait for the rest. A
 	// sender that waits for their acknowledgement (Nagle, RFC 9293 §3.7.4) sends
@@ -65,7 +66,11 @@ func (p *Pipeline) keepTail(e *flow.Entry[session], d int) {
 
 func (p *Pipeline) keep(e *flow.Entry[session], d int, w held) bool {
 	s, v := &e.Value, p.view
-	if len(s.held.packets()) >= maxHeld {
+	octets := len(v.Bytes())
+	for _, w := range s.held.packets() {
+		octets += w.length
+	}
+	if len(s.held.packets()) >= maxHeld || octets > p.cap {
 		return false
 	}
 	w.buffer = p.memory.Get(len(v.Bytes()))

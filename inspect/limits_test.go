@@ -89,7 +89,11 @@ func TestAGapIsAnsweredAsConfigured(t *testing.T) {
 			if w.client.reset != c.reset || w.server.reset != c.reset {
 				t.Errorf("reset: client %v, server %v; want %v", w.client.reset, w.server.reset, c.reset)
 			}
-			if n := lost(w, "gap", "pass"); n != 1 {
+			when := "pass"
+			if c.reset {
+				when = "kill"
+			}
+			if n := lost(w, "gap", when); n != 1 {
 				t.Errorf("counted %d times", n)
 			}
 		})

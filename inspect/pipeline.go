@@ -200,7 +200,8 @@ func (p *Pipeline) reload() {
 	})
 }
 
-// lookahead is how many packets are looked at together.
+// lookahead is how many packets are looked at together: their reads are more than a
+// processor has under way at a time, and what was read stays near until it is needed.
 const lookahead = 32
 
 // arrival is a packet of the batch as it is first looked at.

@@ -27,13 +27,14 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 
 	end, isLast := seqnum.Value(v.Seq).Add(len(v.Payload)), v.Flags.Has(packet.FIN) // before it is cut
 	switch {
-	case s.phase == killed:
-		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.SYN):
 		return p.synchronise(s, d)
+	case s.phase == killed:
+		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.RST):
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
+		s.half[d].follow(seqnum.Value(v.Seq), end)
 		p.followEnd(e, d, end, isLast)
 		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 {
 			return verdict.Drop // a reset may have died behind us: what follows it stays unread
@@ -50,13 +51,15 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 	s, v := &e.Value, p.view
 	h := &s.half[d]
-	switch {
-	case s.phase == passing, s.phase == over:
+	switch seq := seqnum.Value(v.Seq); {
+	case s.phase == over, s.phase == passing && !h.mayEnd(seq):
+		return verdict.Accept
+	case s.phase == passing:
 	case s.phase == opening:
 		if o := &s.half[1-d]; !v.Flags.Has(packet.ACK) || !o.opened || seqnum.Value(v.Ack) != o.stream.Next() {
 			return verdict.Accept
 		}
-	case h.opened && seqnum.Value(v.Seq) != h.given && !(h.ended() && seqnum.Value(v.Seq) == h.fin.Add(1)):
+	case h.opened && seq != h.given && !(h.ended() && seq == h.fin.Add(1)):
 		p.once(s, verdict.ResetUnsure, d)
 		return verdict.Accept
 	default:
@@ -72,7 +75,7 @@ func (p *Pipeline) reset(e *flow.Entry[session], d int) verdict.Kind {
 func (p *Pipeline) followEnd(e *flow.Entry[session], d int, end seqnum.Value, isLast bool) {
 	s, v := &e.Value, p.view
 	h, o := &s.half[d], &s.half[1-d]
-	if isLast && (!h.hasFIN || s.phase == passing || end == h.stream.Next()) { // one out of place is not the last word
+	if isLast && (s.phase < passing && !h.hasFIN || s.phase == passing && h.mayEnd(end) || end == h.stream.Next()) { // one out of place is not the last word
 		h.finAcked = h.finAcked && end == h.fin
 		h.hasFIN, h.fin = true, end
 	}
@@ -194,11 +197,15 @@ func (p *Pipeline) gap(s *session, d int) {
 	h := &s.half[d]
 	h.given = h.given.Max(h.unseen) // the receiver expects what is next
 	s.lost = true
-	p.stats.lost(causeGap, WhenPass)
 	action := s.rules.Action(verdict.Gap)
 	if s.rules.EditsCommands {
 		action = verdict.Kill // what is to be refused could pass unread
 	}
+	when := WhenPass
+	if action == verdict.Kill && s.enforce {
+		when = WhenKill
+	}
+	p.stats.lost(causeGap, when)
 	if p.actAs(s, verdict.Gap, action, d, 0, nil) {
 		return
 	}

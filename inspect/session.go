@@ -87,6 +87,26 @@ func (h *half) give(end seqnum.Value) (advanced bool) {
 	return advanced
 }
 
+// maxFlight is more than senders have in flight.
+const maxFlight = 1 << 24
+
+// follow notes up to where the octets of an unread direction have come.
+func (h *half) follow(seq, end seqnum.Value) {
+	switch {
+	case !h.opened:
+		h.open(synSeen{first: end})
+	case h.given.Less(end) && seq.Sub(h.given) < maxFlight:
+		h.given = end
+	}
+}
+
+// mayEnd says that a goodbye of an unread direction at seq is not one that somebody made
+// up who does not see the connection. Which is the next octet, nobody knows for sure.
+func (h *half) mayEnd(seq seqnum.Value) bool {
+	at := seq.Sub(h.given)
+	return !h.opened || -maxFlight < at && at <= 0 || h.hasFIN && seq == h.fin.Add(1)
+}
+
 // ended says that a FIN stands behind the last octet received. One that stands
 // elsewhere ends nothing.
 func (h *half) ended() bool { return h.hasFIN && h.fin == h.stream.Next() }
@@ -173,12 +193,14 @@ func (s *session) noteGiven(d int, payload []byte, advanced bool) {
 	}
 }
 
-// replaceable says that a SYN opens a new connection in e's place: the old one is over,
-// or never was answered.
+// replaceable says that a SYN opens a new connection in the session's place: the old one
+// never was answered. One that is over is replaced when its server answers, as SYN and
+// goodbye may both be forged, or die behind us (see reopened). Where nothing is enforced,
+// the answer may not have been seen.
 func (s *session) replaceable(v *packet.View, fromLow bool) bool {
 	switch s.phase {
-	case over, killed:
-		return true
+	case over:
+		return !s.enforce
 	case opening:
 		h := &s.half[toServer]
 		return fromLow == s.clientLow && h.opened && h.stream.Next() != seqnum.Value(v.Seq).Add(1)

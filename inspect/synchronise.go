@@ -60,6 +60,7 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 	// Another path's segments could bring octets of this stream unseen (RFC 8684 §3.2).
 	// A signature over the options would be broken (RFC 5925 §5.1).
 	dirty := s.enforce && !syn.signed && v.ClearMultipath()
+	dirty = s.enforce && !syn.signed && v.LowerMSS(maxMSS) || dirty
 	if s.phase != opening {
 		return p.synchroniseAgain(s, d, syn, dirty)
 	}
@@ -84,12 +85,13 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 	if c.signed && o.signed {
 		return p.signed(s)
 	}
-	return p.kindOf(s, s.enforce && !syn.signed && v.LowerMSS(maxMSS) || dirty)
+	return p.kindOf(s, dirty)
 }
 
 // synchroniseAgain takes a SYN after both have been seen. A receiver in any later state
 // ignores it (RFC 5961 §4.2), but for a server that has forgotten the connection, and a
-// client that the first SYN of its server did not reach.
+// client that the first SYN of its server did not reach. Of a connection that is over it
+// may open the next one; that begins with the server's answer.
 func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) verdict.Kind {
 	h := &s.half[d]
 	switch {
@@ -103,7 +105,11 @@ func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) 
 		}
 		later.second = syn
 	}
-	return p.kindOf(s, dirty)
+	if dirty {
+		p.view.SetChecksums()
+		return verdict.Replace
+	}
+	return verdict.Accept
 }
 
 // settleSYN finds by the client's acknowledgement which of two SYNs of the server it

@@ -53,6 +53,11 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 		}
 	case smtp.ClientCommand:
 		p.command(s, ev, at.Add(ev.Start))
+	case smtp.ClientSmuggling:
+		said := append(p.quote([]byte(ev.Ending.String()+": ")), ev.Line...)
+		p.act(s, verdict.Smuggling, toServer, 0, said)
+	case smtp.ClientLongLine, smtp.ClientEndlessLine:
+		p.once(s, verdict.LineTooLong, toServer)
 	case smtp.ClientTooMany:
 		if p.act(s, verdict.MemoryLimit, toServer, 0, nil) {
 			return

@@ -36,6 +36,8 @@ var sentences = [v.Findings]string{
 	v.ResponseInjection:           "Octets followed the server's 220 in clear text; a careless client would believe them inside TLS: %d",
 	v.AuthBeforeTLS:               "The client had authenticated in clear text before it began TLS; the session may be somebody else's",
 	v.AuthInClear:                 "The client sent AUTH in clear text although the server offers STARTTLS",
+	v.Smuggling:                   "A command stands in mail data, behind octets that careless servers take for its end; they would take what follows for another sender's message: %d",
+	v.LineTooLong:                 "A line is longer than the standard allows",
 	v.BDATMalformed:               "The client announced a chunk of mail data of which nobody can tell where it ends: %d",
 	v.RoleSwap:                    "Client and server changed roles (%d); the session is no longer followed",
 	v.OverlapConflict:             "A retransmission carried other octets than the first time; the first ones count",
@@ -86,6 +88,8 @@ func farewell(f v.Finding) string {
 		return "Connection ended by firewall: octets between STARTTLS and its answer"
 	case v.ResponseInjection:
 		return "Connection ended by firewall: octets behind the answer to STARTTLS"
+	case v.Smuggling:
+		return "Connection ended by firewall: a command in mail data, behind what is not their end"
 	case v.BDATMalformed:
 		return "Connection ended by firewall: BDAT with no readable size, or not offered"
 	case v.TLSRequired:

@@ -19,6 +19,10 @@ func (d *daemon) count(s *control.Status) {
 	type lossKey struct{ cause, policy string }
 	losses := make(map[lossKey]uint64)
 
+	// Where the table is gone, as at the end, the other counters are true all the same.
+	if t, err := d.table.Counters(); err == nil {
+		s.Table = &control.Table{Queued: t.Queued, Fragments: t.Fragments, Untracked: t.Untracked}
+	}
 	full := d.cfg.Load().When.QueueFull
 	for _, w := range d.workers {
 		q, overflows := w.queue(full)
@@ -65,7 +69,7 @@ func (w worker) queue(full config.Loss) (q control.Queue, overflows uint64) {
 	for k, n := range counted.Verdicts {
 		q.Packets[verdict.Kind(k).String()] = n
 	}
-	// Without the kernel's table the other counters are true all the same.
+	// So they are without the kernel's list of queues.
 	kernel, err := w.engine.Status()
 	if err != nil {
 		return q, 0

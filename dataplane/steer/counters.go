@@ -3,6 +3,7 @@ package steer
 import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // The names of the table's counters.
@@ -28,30 +29,25 @@ type Counters struct {
 }
 
 // Counters reads the table's counters from the kernel. Taking over the table of a
-// killed instance does not reset them.
+// killed instance does not reset them. It returns unix.ENOENT, wrapped, where the table is
+// gone. Any goroutine may call it at any time.
 func (t *Table) Counters() (Counters, error) {
 	objs, err := (&nftables.Conn{}).GetNamedObjects(t.table)
 	if err != nil {
 		return Counters{}, t.fail("read", err)
 	}
-	var c Counters
+	packets := map[string]uint64{}
 	for _, o := range objs {
-		named, ok := o.(*nftables.NamedObj)
-		if !ok {
-			continue
-		}
-		counter, ok := named.Obj.(*expr.Counter)
-		if !ok {
-			continue
-		}
-		switch named.Name {
-		case queuedCounter:
-			c.Queued = counter.Packets
-		case fragmentsCounter:
-			c.Fragments = counter.Packets
-		case untrackedCounter:
-			c.Untracked = counter.Packets
+		if named, ok := o.(*nftables.NamedObj); ok {
+			if counter, ok := named.Obj.(*expr.Counter); ok {
+				packets[named.Name] = counter.Packets
+			}
 		}
 	}
-	return c, nil
+	for _, name := range counterNames {
+		if _, ok := packets[name]; !ok {
+			return Counters{}, t.fail("read", unix.ENOENT)
+		}
+	}
+	return Counters{Queued: packets[queuedCounter], Fragments: packets[fragmentsCounter], Untracked: packets[untrackedCounter]}, nil
 }

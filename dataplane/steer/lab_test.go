@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"keepword/dataplane/internal/netns"
 )
 
@@ -200,5 +202,16 @@ func TestATableOfSomebodyElseIsLeftAlone(t *testing.T) {
 	}
 	if h.Run("nft", "list", "ruleset") != before {
 		t.Error("the table was changed")
+	}
+}
+
+func TestOfATableThatIsGoneThereAreNoCounters(t *testing.T) {
+	h := netns.New(t)
+	table := open(t, h, labConfig)
+	read := func() error { _, err := table.Counters(); return err }
+	h.Do(read)
+	h.Run("nft", "flush", "ruleset")
+	if err := h.Try(read); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("counters of a table that is gone: %v", err)
 	}
 }

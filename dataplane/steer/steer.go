@@ -145,7 +145,7 @@ func checkPorts(ports []uint16) error {
 }
 
 // Table is our table in the kernel. It stays there until Close, also when the process
-// ends without calling it. It may be used by one goroutine at a time.
+// ends without calling it. It may be used by one goroutine at a time, but for Counters.
 type Table struct {
 	cfg    Config
 	table  *nftables.Table

@@ -25,6 +25,8 @@ type Status struct {
 	// Reload is the last reload, nil where there was none.
 	Reload *Reload `json:"reload,omitempty"`
 
+	// Table is nil where it is gone or could not be read.
+	Table  *Table  `json:"table,omitempty"`
 	Queues []Queue `json:"queues"`
 	// Flows are the flows in the table, by TCP state.
 	Flows map[string]uint64 `json:"flows"`
@@ -42,6 +44,15 @@ type Reload struct {
 	// Error is "" where the new configuration is in force; otherwise the old one
 	// is.
 	Error string `json:"error,omitempty"`
+}
+
+// Table counts packets at the nftables table, before the queues. These counters are the
+// kernel's: they go on where a daemon takes over the table that a killed one has left,
+// and start at 0 where another program had deleted it.
+type Table struct {
+	Queued    uint64 `json:"queued"`    // sent to a queue
+	Fragments uint64 `json:"fragments"` // first fragments that nobody had put together: dropped
+	Untracked uint64 `json:"untracked"` // those of both that were exempt from connection tracking
 }
 
 // Queue is one netfilter queue.

@@ -34,6 +34,9 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if s.Events.Dropped > 0 || s.Events.WriteErrors > 0 {
 		t.fact("events", fmt.Sprintf("%d lost, %d writes failed", s.Events.Dropped, s.Events.WriteErrors))
 	}
+	if s.Table != nil {
+		t.fact("table", fmt.Sprintf("%d packets queued, %d fragments dropped, %d untracked", s.Table.Queued, s.Table.Fragments, s.Table.Untracked))
+	}
 	t.queues(s.Queues)
 	t.counts("Flows now", s.Flows)
 	t.counts("Sessions ended", s.Sessions)

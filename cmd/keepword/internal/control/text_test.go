@@ -22,6 +22,7 @@ func aStatus() *Status {
 		Engine: "portable", Expression: "compat", Offload: "off",
 		ConfigPath: "/etc/keepword/keepword.yaml",
 		Reload:     &Reload{Time: time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC), Error: "keepword.yaml:3:1: unknown key \"modes\"; did you mean mode?"},
+		Table:      &Table{Queued: 1530, Fragments: 2, Untracked: 3},
 		Queues: []Queue{
 			{Number: 2500, Depth: 3, Dropped: 1, Stale: 2, Packets: map[string]uint64{"accept": 1000, "drop": 4}},
 			{Number: 2501, UserDropped: 7, Packets: map[string]uint64{"accept": 500, "replace": 9}},
@@ -78,6 +79,7 @@ func TestNoLineOfTheStatusIsWiderThanEightyColumnsOrHoldsAControlCharacter(t *te
 	s.ConfigPath = strings.Repeat("/long", 40)
 	s.Reload.Error = "bad \x1b[31m key \u00e9\n" + strings.Repeat("word ", 60)
 	s.Offload = strings.Repeat("unbroken", 30)
+	s.Table = &Table{Queued: math.MaxUint64, Fragments: math.MaxUint64, Untracked: math.MaxUint64}
 	s.Queues[0] = Queue{Number: math.MaxUint16, Depth: 1 << 40, Dropped: 1 << 40, UserDropped: 1 << 40, Stale: 1 << 40}
 	for line := range strings.Lines(render(t, s, s.Started)) {
 		line = strings.TrimSuffix(line, "\n")

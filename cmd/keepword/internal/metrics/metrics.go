@@ -37,8 +37,9 @@ type Histogram struct {
 
 // The values of the label where of keepword_queue_dropped_total.
 const (
-	whereQueue  = "queue"  // the kernel's queue was full
-	whereSocket = "socket" // the socket's receive buffer was full
+	whereQueue    = "queue"    // the kernel's queue was full
+	whereSocket   = "socket"   // the socket's receive buffer was full
+	whereFragment = "fragment" // a fragment that nobody had put together; it comes to no queue
 )
 
 var (
@@ -99,6 +100,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		counter(dropped, q.Dropped, number, whereQueue)
 		counter(dropped, q.UserDropped, number, whereSocket)
 		staleSum += q.Stale
+	}
+	if s.Table != nil {
+		counter(dropped, s.Table.Fragments, "", whereFragment)
 	}
 	counter(stale, staleSum)
 	for state, n := range s.Flows {

@@ -26,6 +26,7 @@ func aSnapshot() Snapshot {
 	return Snapshot{
 		Status: control.Status{
 			Version: "1.2.3",
+			Table:   &control.Table{Queued: 1013, Fragments: 8, Untracked: 9},
 			Queues: []control.Queue{
 				{Number: 2500, Depth: 3, Dropped: 1, UserDropped: 2, Stale: 4, Packets: map[string]uint64{"accept": 1000, "drop": 5}},
 				{Number: 2501, Stale: 6, Packets: map[string]uint64{"accept": 7}},
@@ -110,7 +111,7 @@ func TestAScrapeShowsTheSnapshot(t *testing.T) {
 func TestAMetricWithoutASourceIsAbsent(t *testing.T) {
 	base, client := start(t, func() Snapshot { return Snapshot{} })
 	_, body := request(t, client, "GET", base+"/metrics")
-	for _, name := range []string{"keepword_verdict_latency_seconds", "keepword_offloaded", "keepword_history_entries", "go_goroutines"} {
+	for _, name := range []string{"keepword_verdict_latency_seconds", "keepword_offloaded", "keepword_history_entries", `where="fragment"`, "go_goroutines"} {
 		if strings.Contains(body, name) {
 			t.Errorf("%s is there:\n%s", name, body)
 		}

@@ -53,7 +53,9 @@ func newCable(tb testing.TB) *cable {
 func newForwardCable(tb testing.TB) *cable {
 	g := newGateway(tb)
 	c := &cable{tb: tb, client: both("192.0.2.1", "2001:db8:1::1"), server: both("198.51.100.2", "2001:db8:2::2")}
-	g.gateway.Run("ip", "route", "add", "240.0.0.0/5", "via", "198.51.100.2")
+	for _, reserved := range []string{"240.0.0.0/5", "0.1.0.0/16"} {
+		g.gateway.Run("ip", "route", "add", reserved, "via", "198.51.100.2")
+	}
 	c.divert(g.gateway, steer.Forward, "in")
 	c.sendFrames(g.client, "c", g.gateway, "in")
 	return c

@@ -77,8 +77,8 @@ func TestWhatTheKernelRefusesOfAnIPHeaderIsNeverQueued(t *testing.T) {
 			"a source on the loopback":         c.addressed(source, 127, 0, 0, 1),
 			"a source of 0.0.0.0":              c.addressed(source, 0, 0, 0, 0),
 			"a destination on the loopback":    c.addressed(destination, 127, 0, 0, 1),
-			"a destination in 0.0.0.0/8":       c.addressed(destination, 0, 0, 0, 1),
-			"a destination of class E":         c.addressed(destination, 250, 0, 0, 1), // to which there is no route
+			"a destination in 0.0.0.0/8":       c.addressed(destination, 0, 0, 0, 1),   // to which there is no route
+			"a destination of class E":         c.addressed(destination, 250, 0, 0, 1), // likewise
 			"a loose source route with hops":   c.withOptions(131, 7, 4, 192, 0, 2, 9, 0),
 			"an option longer than the header": c.withOptions(7, 40, 4, 0),
 			"a strict source route with a hop": c.withOptions(137, 7, 4, 192, 0, 2, 9, 0),
@@ -97,19 +97,24 @@ func TestWhatTheKernelRefusesOfAnIPHeaderIsNeverQueued(t *testing.T) {
 	}
 }
 
-// Linux has taken addresses of class E for ordinary ones since 2.6.25: so they are inspected.
-func TestAddressesOfClassEAreQueuedAsAnyOther(t *testing.T) {
+// Linux has taken addresses of class E for ordinary ones since 2.6.25, and those of 0/8 but
+// 0.0.0.0 since 5.3: so they are inspected.
+func TestReservedAddressesThatLinuxTakesForOrdinaryAreQueuedAsAnyOther(t *testing.T) {
 	for name, addressed := range map[string]struct {
 		hook string
 		at   int
+		addr [4]byte
 	}{
-		"a source, input":        {"input", source},
-		"a source, forward":      {"forward", source},
-		"a destination, forward": {"forward", destination}, // to which there is a route
+		"a source of class E, input":        {"input", source, [4]byte{240, 0, 0, 1}},
+		"a source of class E, forward":      {"forward", source, [4]byte{240, 0, 0, 1}},
+		"a destination of class E, forward": {"forward", destination, [4]byte{240, 0, 0, 1}}, // to which there is a route
+		"a source in 0/8, input":            {"input", source, [4]byte{0, 1, 2, 3}},
+		"a source in 0/8, forward":          {"forward", source, [4]byte{0, 1, 2, 3}},
+		"a destination in 0/8, forward":     {"forward", destination, [4]byte{0, 1, 2, 3}}, // likewise
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := hooks[addressed.hook](t)
-			p := c.addressed(addressed.at, 240, 0, 0, 1)
+			p := c.addressed(addressed.at, addressed.addr[:]...)
 			c.send(p)
 			c.wantQueued(p[20:])
 		})

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
-	"testing"
 
 	"pgregory.net/rapid"
 
-	"keepword/dataplane"
 	"keepword/inspect/packet"
-	"keepword/inspect/verdict"
 )
 
 // ear is a receiver's reassembly: which copy of an octet that is not next counts is
@@ -54,10 +51,10 @@ type network struct {
 	longest int      // segment
 }
 
-func newNetwork(tb testing.TB, t *rapid.T, c setup) *network {
+func newNetwork(t *rapid.T, c setup) *network {
 	c.isn = rapid.SampledFrom([]uint32{0, 7, 1<<31 - 1000, 1<<32 - 1010, 1<<32 - 1300}).Draw(t, "isn")
 	c.ends = rapid.SampledFrom([][2]netip.AddrPort{version4, version6}).Draw(t, "ip")
-	w := newWire(tb, c)
+	w := newWire(t, c)
 	n := &network{wire: w, t: t, longest: rapid.SampledFrom([]int{1, 2, 5, 40, 1460}).Draw(t, "longest")}
 	for _, p := range []struct {
 		to  **peer
@@ -90,59 +87,16 @@ func (n *network) of(p *peer, from, to int) []byte {
 // pass takes one packet through the pipeline; lost says that what leaves for its
 // receiver does not arrive.
 func (n *network) pass(pkt []byte, lost bool) {
-	n.id++
 	n.now += 1e6
-	id, original := n.id, slices.Clone(pkt)
-	b := dataplane.Batch{Now: n.now, Packets: []dataplane.Packet{{ID: id, Time: n.now, Data: pkt}}}
-	n.p.Inspect(&b)
-	k := b.Packets[0].Verdict
-	if k == verdict.Hold {
-		n.waiting[id] = original
+	arrive := n.arrive
+	if lost {
+		arrive = func([]byte) {}
 	}
-	n.carry(&b)
-	switch {
-	case k == verdict.None:
-		n.t.Fatalf("a packet left inspection undecided")
-	case lost:
-	case k == verdict.Accept:
-		n.arrive(original)
-	case k == verdict.Replace:
-		n.arrive(b.Packets[0].Data)
-	}
-	for _, inj := range b.Injected {
-		n.arrive(inj)
-	}
-}
-
-func (n *network) carry(b *dataplane.Batch) {
-	if what := n.p.Broken(); what != "" {
-		n.t.Fatal(what)
-	}
-	for _, r := range b.Released {
-		pkt, ok := n.waiting[r.ID]
-		if !ok {
-			n.t.Fatalf("packet %d was released but not held", r.ID)
-		}
-		delete(n.waiting, r.ID)
-		switch r.Verdict {
-		case verdict.Accept:
-			n.arrive(pkt)
-		case verdict.Replace:
-			n.arrive(r.Data)
-		}
-	}
+	n.inspect(pkt, arrive, n.arrive)
 }
 
 // rest lets time pass.
-func (n *network) rest(nanoseconds int64) {
-	n.now += nanoseconds
-	b := dataplane.Batch{Now: n.now}
-	n.p.Inspect(&b)
-	n.carry(&b)
-	for _, inj := range b.Injected {
-		n.arrive(inj)
-	}
-}
+func (n *network) rest(nanoseconds int64) { n.idle(nanoseconds, n.arrive) }
 
 // window is what a receiver takes ahead of what it has (no scaling).
 const window = 65535
@@ -247,16 +201,48 @@ func (n *network) finish(p *peer) bool {
 	return false
 }
 
-// speak has p say text with all that may happen on its way.
-func (n *network) speak(p *peer, text string) {
-	p.said = append(p.said, text...)
+// turn is what one end says before the other speaks.
+type turn struct {
+	fromClient bool
+	text       string
+}
+
+// begin has one end say what is its turn, and returns it. Nothing is sent yet.
+func (n *network) begin(t turn) *peer {
+	p := n.b
+	if t.fromClient {
+		p = n.a
+	}
+	p.said = append(p.said, t.text...)
 	p.end.snd = p.first + uint32(len(p.said))
+	return p
+}
+
+// speak has an end say what is its turn, with all that may happen on its way, and
+// returns it.
+func (n *network) speak(t turn) *peer {
+	p := n.begin(t)
 	for range n.draw("events", 24) {
 		n.chance(p)
 	}
 	if !n.finish(p) {
-		n.t.Fatalf("stalled: %d of %d octets of %q acknowledged, %d packets held", p.acked, len(p.said), text, len(n.waiting))
+		n.t.Fatalf("stalled: %d of %d octets of %q acknowledged, %d packets held", p.acked, len(p.said), t.text, len(n.waiting))
 	}
+	return p
+}
+
+// speakAttacked is speak while somebody sends what a lawful end would not. What is said
+// need not arrive.
+func (n *network) speakAttacked(t turn) {
+	p := n.begin(t)
+	for range n.draw("events", 24) {
+		if n.draw("attack", 3) == 0 {
+			n.attack(p)
+		} else {
+			n.chance(p)
+		}
+	}
+	n.finish(p)
 }
 
 // wantOneTruth fails where the octets that an application reads depend on which copy

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"keepword/dataplane"
+	"pgregory.net/rapid"
+
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/verdict"
@@ -23,7 +24,7 @@ type witness struct {
 	acked [2]uint32          // what each of them has acknowledged
 }
 
-func newWitness(t testing.TB, c setup) *witness {
+func newWitness(t rapid.TB, c setup) *witness {
 	w := &witness{wire: newWire(t, c)}
 	for i, e := range []*end{w.client, w.server} {
 		w.left[i], w.acked[i] = map[uint32]byte{}, e.rcv
@@ -42,45 +43,8 @@ func index(toServer bool) int {
 // does not arrive.
 func (w *witness) pass(pkt []byte, lost bool) verdict.Kind {
 	w.t.Helper()
-	w.id++
 	w.now += 1e6
-	original := slices.Clone(pkt)
-	b := dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: w.id, Time: w.now, Data: pkt}}}
-	w.p.Inspect(&b)
-	k := b.Packets[0].Verdict
-	if k == verdict.Hold {
-		w.waiting[w.id] = original
-	}
-	w.carry(&b)
-	switch k {
-	case verdict.None:
-		w.t.Fatal("a packet left inspection undecided")
-	case verdict.Accept:
-		w.leave(original, lost)
-	case verdict.Replace:
-		w.leave(b.Packets[0].Data, lost)
-	}
-	for _, pkt := range b.Injected {
-		w.leave(pkt, false)
-	}
-	return k
-}
-
-func (w *witness) carry(b *dataplane.Batch) {
-	w.t.Helper()
-	for _, r := range b.Released {
-		pkt, ok := w.waiting[r.ID]
-		if !ok {
-			w.t.Fatalf("packet %d was released but not held", r.ID)
-		}
-		delete(w.waiting, r.ID)
-		switch r.Verdict {
-		case verdict.Accept:
-			w.leave(pkt, false)
-		case verdict.Replace:
-			w.leave(r.Data, false)
-		}
-	}
+	return w.inspect(pkt, func(pkt []byte) { w.leave(pkt, lost) }, func(pkt []byte) { w.leave(pkt, false) })
 }
 
 func (w *witness) leave(pkt []byte, lost bool) {

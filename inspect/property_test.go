@@ -15,12 +15,6 @@ import (
 	"keepword/inspect/verdict"
 )
 
-// turn is what one end says before the other speaks.
-type turn struct {
-	fromClient bool
-	text       string
-}
-
 // lawful draws a session as RFC 5321 has it, and how it ends.
 func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome starttls.Outcome) {
 	c := func(s string) { turns = append(turns, turn{true, s}) }
@@ -84,14 +78,10 @@ func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome starttls.Outcome) 
 func TestALawfulDialogueCompletesUnalteredOverAnyNetwork(t *testing.T) {
 	ch, sh := hellos(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		n := newNetwork(t, rt, setup{})
+		n := newNetwork(rt, setup{})
 		turns, outcome := lawful(rt, ch, sh)
 		for _, turn := range turns {
-			p := n.b
-			if turn.fromClient {
-				p = n.a
-			}
-			n.speak(p, turn.text)
+			p := n.speak(turn)
 			for i, r := range n.other(p).ears {
 				if !bytes.Equal(r.got, p.said) {
 					rt.Fatalf("ear %d heard\n %q, said was\n %q", i, r.got, p.said)
@@ -151,15 +141,11 @@ func TestWhatIsTakenAwayStaysAwayOverAnyNetwork(t *testing.T) {
 	for _, sc := range scenes {
 		t.Run(sc.name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
-				n := newNetwork(t, rt, setup{policy: sc.config})
+				n := newNetwork(rt, setup{policy: sc.config})
 				var before int
 				for _, turn := range sc.turns {
-					p := n.b
-					if turn.fromClient {
-						p = n.a
-					}
 					before = len(n.a.ears[0].got)
-					n.speak(p, turn.text)
+					n.speak(turn)
 				}
 				n.wantOneTruth()
 				heard, said := n.a.ears[0].got, n.b.said
@@ -223,26 +209,13 @@ func TestNoOverlapReadsDifferentlyAtDifferentReceivers(t *testing.T) {
 		if rapid.Bool().Draw(rt, "require") {
 			c.policy.Servers = []policy.Server{{StartTLS: policy.Require}}
 		}
-		n := newNetwork(t, rt, c)
+		n := newNetwork(rt, c)
 		turns, _ := lawful(rt, ch, sh)
 		for _, turn := range turns {
 			if turn.text[0] == 0x17 {
 				break // protected data looks after itself, and passes unread
 			}
-			p := n.b
-			if turn.fromClient {
-				p = n.a
-			}
-			p.said = append(p.said, turn.text...)
-			p.end.snd = p.first + uint32(len(p.said))
-			for range n.draw("events", 24) {
-				if n.draw("attack", 3) == 0 {
-					n.attack(p)
-				} else {
-					n.chance(p)
-				}
-			}
-			n.finish(p)
+			n.speakAttacked(turn)
 			n.wantOneTruth()
 			if n.urgent {
 				rt.Fatalf("octets marked urgent were let through; findings %v", n.rec.ids())

@@ -3,7 +3,6 @@ package inspect_test
 import (
 	"testing"
 
-	"keepword/dataplane"
 	"keepword/inspect/packet"
 	"keepword/inspect/verdict"
 )
@@ -26,10 +25,7 @@ func TestWhatWaitsUnreadIsNotGivenAwayByAReset(t *testing.T) {
 		if k := w.put(early); k != verdict.Hold {
 			t.Fatalf("octets behind DATA: %v, want hold", k)
 		}
-		reset := w.segment(w.client, w.client.snd, packet.RST, nil)
-		b := dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: 1 << 20, Time: w.now, Data: reset}}}
-		w.p.Inspect(&b)
-		w.carryOut(&b)
+		w.put(w.segment(w.client, w.client.snd, packet.RST, nil))
 		w.wantHeard(w.server, "")
 		if len(w.waiting) > 0 {
 			t.Errorf("%d packets were never decided", len(w.waiting))

@@ -22,7 +22,7 @@ func TestReceiversReadWhatWasInspectedOverAHostileNetwork(t *testing.T) {
 		if k := rapid.IntRange(0, 2).Draw(rt, "starttls"); k > 0 {
 			c.Servers = []policy.Server{{StartTLS: []policy.StartTLS{policy.Require, policy.Hide}[k-1]}}
 		}
-		n := newNetwork(t, rt, setup{policy: c})
+		n := newNetwork(rt, setup{policy: c})
 		tap := &listener{places: [2]map[uint32]byte{{}, {}}}
 		n.p = inspect.New(inspect.Config{ // the same connection again, where somebody listens
 			Policy: policy.New(c), Ports: []uint16{25}, Sink: n.rec, Tap: tap,
@@ -36,20 +36,7 @@ func TestReceiversReadWhatWasInspectedOverAHostileNetwork(t *testing.T) {
 			if turn.text[0] == 0x17 {
 				break // protected data passes unread
 			}
-			p := n.b
-			if turn.fromClient {
-				p = n.a
-			}
-			p.said = append(p.said, turn.text...)
-			p.end.snd = p.first + uint32(len(p.said))
-			for range n.draw("events", 24) {
-				if n.draw("attack", 3) == 0 {
-					n.attack(p)
-				} else {
-					n.chance(p)
-				}
-			}
-			n.finish(p)
+			n.speakAttacked(turn)
 			for _, f := range n.rec.ids() {
 				if strings.HasPrefix(f, "gap") {
 					return // sight was lost, and policy lets pass: named, and counted

@@ -3,7 +3,8 @@ package inspect_test
 import (
 	"net/netip"
 	"slices"
-	"testing"
+
+	"pgregory.net/rapid"
 
 	"keepword/dataplane"
 	"keepword/inspect"
@@ -46,7 +47,7 @@ type end struct {
 
 // wire is one connection through a Pipeline.
 type wire struct {
-	t              testing.TB
+	t              rapid.TB // that of a test or of one of rapid's draws
 	p              *inspect.Pipeline
 	rec            *recorder
 	client, server *end
@@ -69,7 +70,7 @@ type setup struct {
 	limits  inspect.Limits
 }
 
-func newWire(t testing.TB, c setup) *wire {
+func newWire(t rapid.TB, c setup) *wire {
 	t.Helper()
 	if !c.ends[0].IsValid() {
 		c.ends = version4
@@ -126,6 +127,15 @@ func (w *wire) segment(from *end, seq uint32, flags packet.Flags, payload []byte
 
 // put passes one packet through the pipeline and delivers what comes of it.
 func (w *wire) put(pkt []byte) verdict.Kind {
+	w.t.Helper()
+	return w.inspect(pkt, w.deliver, w.deliver)
+}
+
+// inspect takes a packet through the pipeline, and calls self with it where it leaves, as
+// it leaves, and others with the packets that leave before and behind it: held ones that
+// are released, and keepword's own.
+func (w *wire) inspect(pkt []byte, self, others func(pkt []byte)) verdict.Kind {
+	w.t.Helper()
 	w.id++
 	original := slices.Clone(pkt)
 	b := dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: w.id, Time: w.now, Data: pkt}}}
@@ -134,22 +144,24 @@ func (w *wire) put(pkt []byte) verdict.Kind {
 	if k == verdict.Hold {
 		w.waiting[w.id] = original
 	}
-	w.carryOut(&b)
+	w.release(&b, others)
 	switch k {
 	case verdict.None:
 		w.t.Fatal("a packet left inspection undecided")
 	case verdict.Accept:
-		w.deliver(original)
+		self(original)
 	case verdict.Replace:
-		w.deliver(b.Packets[0].Data)
+		self(b.Packets[0].Data)
 	}
 	for _, inj := range b.Injected {
-		w.deliver(inj)
+		others(inj)
 	}
 	return k
 }
 
-func (w *wire) carryOut(b *dataplane.Batch) {
+// release calls leave with the held packets that b releases.
+func (w *wire) release(b *dataplane.Batch, leave func(pkt []byte)) {
+	w.t.Helper()
 	if what := w.p.Broken(); what != "" {
 		w.t.Fatal(what)
 	}
@@ -161,21 +173,28 @@ func (w *wire) carryOut(b *dataplane.Batch) {
 		delete(w.waiting, r.ID)
 		switch r.Verdict {
 		case verdict.Accept:
-			w.deliver(pkt)
+			leave(pkt)
 		case verdict.Replace:
-			w.deliver(r.Data)
+			leave(r.Data)
 		}
 	}
 }
 
 // wait lets time pass.
 func (w *wire) wait(nanoseconds int64) {
+	w.t.Helper()
+	w.idle(nanoseconds, w.deliver)
+}
+
+// idle has the pipeline inspect nothing, later, and calls leave with what leaves.
+func (w *wire) idle(nanoseconds int64, leave func(pkt []byte)) {
+	w.t.Helper()
 	w.now += nanoseconds
 	b := dataplane.Batch{Now: w.now}
 	w.p.Inspect(&b)
-	w.carryOut(&b)
+	w.release(&b, leave)
 	for _, inj := range b.Injected {
-		w.deliver(inj)
+		leave(inj)
 	}
 }
 

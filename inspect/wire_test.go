@@ -1,8 +1,13 @@
 package inspect_test
 
 import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"slices"
+	"testing"
 
 	"pgregory.net/rapid"
 
@@ -12,6 +17,14 @@ import (
 	"keepword/inspect/policy"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
+)
+
+// What most dialogues say.
+const (
+	greeting = "220 mx.example ESMTP\r\n"
+	ehlo     = "EHLO client.example\r\n"
+	offers   = "250-mx.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-STARTTLS\r\n250 8BITMIME\r\n"
+	message  = "MAIL FROM:<a@example>\r\n"
 )
 
 // recorder is a Sink that keeps what it is told.
@@ -309,4 +322,41 @@ func (w *wire) wantOutcome(want starttls.Outcome, steps ...starttls.Step) {
 	if !slices.Equal(f.Steps, steps) {
 		w.t.Errorf("steps %v, want %v", f.Steps, steps)
 	}
+}
+
+// everyCut runs a test with whole segments, one octet a segment and some between, over
+// IPv4 and IPv6, and across the wrap of the sequence numbers.
+func everyCut(t *testing.T, c setup, f func(t *testing.T, w *wire)) {
+	t.Helper()
+	for _, cut := range []int{0, 1, 2, 3, 7, 13} {
+		for i, ends := range [][2]netip.AddrPort{version4, version6} {
+			for _, isn := range []uint32{1, 1<<32 - 1010} {
+				t.Run(fmt.Sprintf("cut=%d,ip=%d,isn=%d", cut, 4+2*i, isn), func(t *testing.T) {
+					c.cut, c.ends, c.isn = cut, ends, isn
+					f(t, newWire(t, c))
+				})
+			}
+		}
+	}
+}
+
+// hellos are a real ClientHello and ServerHello.
+func hellos(t testing.TB) (client, server string) {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	go tls.Client(a, &tls.Config{ServerName: "mx.example", InsecureSkipVerify: true}).Handshake()
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(b, head); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(head[3])<<8|int(head[4]))
+	io.ReadFull(b, body)
+	b.Close()
+	sh := []byte{2, 0, 0, 38 + 6, 3, 3}
+	sh = append(sh, make([]byte, 32)...)
+	sh = append(sh, 0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4)
+	sh[3] = byte(len(sh) - 4)
+	rec := append([]byte{22, 3, 3, 0, byte(len(sh))}, sh...)
+	return string(head) + string(body), string(rec)
 }

@@ -4,9 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -109,6 +111,54 @@ func TestEveryRowOfTheSheetNamesTestsThatExist(t *testing.T) {
 	// 24 of the paper and IPv6's own; 38; Linux's.
 	if count["IP"] < 24+6 || count["TCP"] != 38 || count["Linux's own, and newer than the paper"] < 11 {
 		t.Errorf("rows by section: %v", count)
+	}
+}
+
+// namedTests returns the tests and fuzz targets that a text names.
+func namedTests(text string) (names []string) {
+	for _, m := range testName.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[2])
+	}
+	return names
+}
+
+func TestEveryTestThatAPageNamesExists(t *testing.T) {
+	known := map[string]bool{}
+	for dir := range sources(t) {
+		for _, lab := range []bool{false, true} {
+			maps.Copy(known, testsIn(t, dir, lab))
+		}
+	}
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "bench/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root(t), filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	count := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range namedTests(string(text)) {
+			count++
+			if !known[name] {
+				t.Errorf("%s names %s, which there is not", filepath.Base(page), name)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("no page names any test: this one shows nothing")
+	}
+}
+
+func TestATestIsSeenWhereverAPageNamesIt(t *testing.T) {
+	got := namedTests("`TestOne` and (`FuzzTwo`), [TestThree](x.md), lab TestFour. Not Testing, nor bestTestFive.")
+	if want := []string{"TestOne", "FuzzTwo", "TestThree", "TestFour"}; !slices.Equal(got, want) {
+		t.Errorf("seen %q, want %q", got, want)
 	}
 }
 

@@ -14,14 +14,22 @@ type heard struct {
 type words struct {
 	next   *words
 	used   uint8
-	octets [39]byte
+	octets [pieceOctets]byte
 }
 
 // Bounds of what is kept of a session. What does not fit is left out.
 const (
+	// pieceOctets make a piece 48 octets long, a size in which Go allocates without loss.
+	pieceOctets = 39
+	// maxPieces have room for the 11 words of a session, of 40 octets each: the client's
+	// name, the sender, maxRcpts recipients and the server's name in TLS.
 	maxPieces = 12
-	maxWord   = 255
-	maxRcpts  = 8
+	// maxWord is what a word's octet for its length can say. A domain has as many at the
+	// most (RFC 5321 section 4.5.3.1.2).
+	maxWord = 255
+	// maxRcpts are enough to tell whose mail it was: most has one recipient, and a list's
+	// hundred would be most of the record.
+	maxRcpts = 8
 )
 
 // The kinds of words.

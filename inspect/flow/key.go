@@ -1,5 +1,5 @@
-// Package flow names TCP connections, follows their state (RFC 9293 §3.3.2), and keeps
-// what is known of each in a bounded table.
+// Package flow names TCP connections by their two ends (RFC 9293 §3.3.1), and keeps what is
+// known of each in a bounded table, in classes by how long they may be idle.
 package flow
 
 import (

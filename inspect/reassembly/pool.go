@@ -5,7 +5,7 @@ import "math/bits"
 // The buffers are powers of two octets, from minRing on.
 const (
 	minRingBits = 11 // 2 KiB: any dialogue line, and an ordinary segment
-	maxRingBits = 24
+	maxRingBits = 24 // 16 MiB: in flight at 1 Gbit/s over a path of 130 ms
 )
 
 // MaxRing is the most octets that a Stream can keep.
@@ -20,7 +20,8 @@ type Buffer struct {
 	edited []span // of a Stream: where the ring differs from what the sender sent
 }
 
-// spareSpans is how much room for spans a spare Buffer keeps.
+// spareSpans is how much room for spans a spare Buffer keeps: 64 octets, enough for the few
+// holes of an honest path. A Buffer that was torn to pieces once must not stay larger.
 const spareSpans = 8
 
 // Pool lends Buffers under one cap. It is not safe for more than one goroutine.

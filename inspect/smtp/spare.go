@@ -15,7 +15,8 @@ type Spare struct {
 // stack keeps values for the next use, as they were left.
 type stack[T any] struct{ free []*T }
 
-// maxSpare bounds what is kept of each kind: 1 MiB of lines.
+// maxSpare bounds what is kept of each kind: 1 MiB of lines. Few sessions are in the middle
+// of a line when a segment ends; what more of them need at once is allocated.
 const maxSpare = 1024
 
 func (s *stack[T]) get() *T {

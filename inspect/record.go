@@ -93,6 +93,8 @@ type FlowRecord struct {
 // Sink takes what inspection has to tell. It is called from the worker's goroutine,
 // on the packet path: it must neither block nor keep the record.
 type Sink interface {
+	// Finding takes a finding with what was done about it.
 	Finding(*FindingRecord)
+	// FlowEnd takes the end of a flow that carried an octet, once a flow.
 	FlowEnd(*FlowRecord)
 }

@@ -25,8 +25,11 @@ type keepword struct{ *inspect.Pipeline }
 // quiet is a Sink that takes everything and keeps nothing.
 type quiet struct{}
 
+// Finding takes a finding.
 func (quiet) Finding(*inspect.FindingRecord) {}
-func (quiet) FlowEnd(*inspect.FlowRecord)    {}
+
+// FlowEnd takes the end of a flow.
+func (quiet) FlowEnd(*inspect.FlowRecord) {}
 
 // newKeepword returns an inspection of at most flows connections.
 func newKeepword(flows int) keepword {

@@ -265,9 +265,19 @@ func (p *peer) takeSYN(a *arrival) {
 // The rest of net.Conn.
 
 // Close does nothing: the connection is given up with its port.
-func (p *peer) Close() error                      { return nil }
-func (p *peer) LocalAddr() net.Addr               { return net.TCPAddrFromAddrPort(p.from) }
-func (p *peer) RemoteAddr() net.Addr              { return net.TCPAddrFromAddrPort(p.to) }
-func (p *peer) SetDeadline(t time.Time) error     { return p.SetReadDeadline(t) }
-func (p *peer) SetWriteDeadline(time.Time) error  { return nil } // a Write is bounded by itself
+func (p *peer) Close() error { return nil }
+
+// LocalAddr returns the end that p speaks for.
+func (p *peer) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(p.from) }
+
+// RemoteAddr returns the other end.
+func (p *peer) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(p.to) }
+
+// SetDeadline bounds Read alone, as SetReadDeadline does.
+func (p *peer) SetDeadline(t time.Time) error { return p.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: a Write is bounded by itself.
+func (p *peer) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline sets the time at which a Read gives up.
 func (p *peer) SetReadDeadline(t time.Time) error { p.limit = t; return nil }

@@ -11,6 +11,7 @@ type Side uint8
 const (
 	// ClientSide opens the connection.
 	ClientSide Side = iota
+	// ServerSide has it opened.
 	ServerSide
 )
 

@@ -41,12 +41,14 @@ func (e *env) terminal() bool {
 // usageError is a wrong use of the command line.
 type usageError struct{ error }
 
+// Unwrap returns what was wrong.
 func (e usageError) Unwrap() error { return e.error }
 
 // failure is the error of a command that was used rightly. Every other error comes
 // from the command line's parser.
 type failure struct{ error }
 
+// Unwrap returns what failed.
 func (e failure) Unwrap() error { return e.error }
 
 // errReported ends a command whose errors are on stderr already.

@@ -12,6 +12,7 @@ import (
 
 // listener is the control socket or the metrics.
 type listener interface {
+	// Serve answers until the context is done.
 	Serve(context.Context) error
 	// Close ends one that is not served.
 	Close() error

@@ -72,6 +72,7 @@ type takenError struct {
 	holder Process
 }
 
+// Error names the queue and who has taken it, and says what to do.
 func (e *takenError) Error() string {
 	by := "by another process"
 	if e.holder.PID != 0 {
@@ -80,6 +81,7 @@ func (e *takenError) Error() string {
 	return fmt.Sprintf("queue %d is taken %s; choose another with queues.first", e.queue, by)
 }
 
+// Unwrap returns ErrQueueTaken.
 func (e *takenError) Unwrap() error { return ErrQueueTaken }
 
 // Defaults of Config.

@@ -43,11 +43,13 @@ type source interface {
 // damage says what is wrong with a file.
 type damage string
 
+// Error returns the damage.
 func (d damage) Error() string { return string(d) }
 
 // unpacked gives what a decompressor makes of a file, and calls its complaints damage.
 type unpacked struct{ r io.Reader }
 
+// Read is io.Reader's, with complaints turned into damage.
 func (u unpacked) Read(b []byte) (int, error) {
 	n, err := u.r.Read(b)
 	return n, complaint(err)
@@ -68,6 +70,7 @@ type interruptible struct {
 	r   io.Reader
 }
 
+// Read is io.Reader's, and returns the context's error once that is done.
 func (i interruptible) Read(b []byte) (int, error) {
 	if err := i.ctx.Err(); err != nil {
 		return 0, err

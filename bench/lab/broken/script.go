@@ -183,6 +183,7 @@ func stateOf(err error) State {
 // unmetError is an expectation that the connection itself has nothing to do with.
 type unmetError string
 
+// Error returns what came in the place of what was expected.
 func (e unmetError) Error() string { return string(e) }
 
 // Send sends octets as they are, in the segments of cut.

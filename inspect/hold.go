@@ -14,8 +14,9 @@ import (
 // Bounds of holding.
 const (
 	// maxHeld packets of one session wait, and no more octets than may be kept of a
-	// direction; a further packet is dropped, and its sender repeats it. That many
-	// segments of 1,448 octets fill the default.
+	// direction; a further packet is dropped, and its sender repeats it. 64 segments of
+	// 1,448 octets are more than most senders have in flight behind a lost one, and few
+	// enough to be looked through for each packet.
 	maxHeld = 64
 	// holdUndecided is how long the first digits of an answer wait for the rest. A
 	// sender that waits for their acknowledgement (Nagle, RFC 9293 §3.7.4) sends

@@ -59,6 +59,11 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		if ev.Code == 220 && ev.First {
 			p.actAll(s, s.led.Greeting(ev.Text), toClient, ev.Code, ev.Text)
 		}
+	case (ev.To.Verb == smtp.VerbTURN || ev.To.Verb == smtp.VerbATRN) && s.dlg.Mode() == smtp.Left:
+		if !p.act(s, verdict.RoleSwap, toClient, ev.Code, []byte(ev.To.Verb.String())) {
+			s.lost = true
+			p.pass(s)
+		}
 	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
 		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
 		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
@@ -72,11 +77,6 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		p.answerLine(s, ev, start, n)
 	case ev.Code == 235: // RFC 4954 §4
 		s.led.Authenticated()
-	case (ev.To.Verb == smtp.VerbTURN || ev.To.Verb == smtp.VerbATRN) && s.dlg.Mode() == smtp.Left:
-		if !p.act(s, verdict.RoleSwap, toClient, ev.Code, []byte(ev.To.Verb.String())) {
-			s.lost = true
-			p.pass(s)
-		}
 	}
 }
 

@@ -162,7 +162,7 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 	o.met = o.met || ack == o.first
 	if ack.Sub(o.acked) > 0 {
 		if ack.LessEq(o.stream.Next()) {
-			o.acked = ack
+			o.acked = o.acked.Max(ack.Min(o.given)) // nobody can have more; that much may be forged
 		} else {
 			o.unseen = ack // a gap, as soon as octets come that show a hole
 		}
@@ -387,7 +387,7 @@ func (p *Pipeline) inspect(s *session) {
 }
 
 // readOne reads direction d up to its next event, and says whether it consumed any
-// octet.
+// octet, or found that they are to be read otherwise.
 func (p *Pipeline) readOne(s *session, d int) bool {
 	h := &s.half[d]
 	if s.phase >= passing || !h.opened || h.parsed == h.stream.Next() {
@@ -398,7 +398,7 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 		return false
 	}
 	b := p.unread(h)
-	before := h.parsed
+	before, phase := h.parsed, s.phase
 	switch {
 	case s.phase == handshaking:
 		p.readRecords(s, d, b)
@@ -411,7 +411,7 @@ func (p *Pipeline) readOne(s *session, d int) bool {
 	if p.tap != nil && n > 0 {
 		p.tap.Inspected(s.ends(), d == toServer, b[:min(n, len(b))])
 	}
-	return n > 0
+	return n > 0 || s.phase != phase
 }
 
 // unread returns octets of h from parsed on: where they lie in the packet at hand, if

@@ -208,11 +208,18 @@ func (s *session) replaceable(v *packet.View, fromLow bool) bool {
 	return false
 }
 
-// reopened says that the server answers a later SYN than the session's: both ends have
-// forgotten the old connection.
+// reopened says that the server answers a later SYN than the session's, or the same one
+// anew: both ends have forgotten the old connection.
 func (s *session) reopened(v *packet.View, fromLow bool) bool {
-	return s.syns != nil && s.syns.again.seen && v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK &&
-		s.direction(fromLow) == toClient && seqnum.Value(v.Ack) == s.syns.again.first
+	return s.syns != nil && s.syns.again.seen && s.isOther(v, s.direction(fromLow)) && seqnum.Value(v.Ack) == s.syns.again.first
+}
+
+// isOther says that a segment is a SYN of the server with another sequence number than the
+// one that its client has acknowledged.
+func (s *session) isOther(v *packet.View, d int) bool {
+	h := &s.half[toClient]
+	return v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK && d == toClient &&
+		h.opened && (h.met || s.phase >= passing) && seqnum.Value(v.Seq).Add(1) != h.first
 }
 
 // admit makes a session for a packet that belongs to none, in place of old where that

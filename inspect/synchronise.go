@@ -57,9 +57,10 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 		}
 	}
 	syn := synOf(v)
-	// Another path's segments could bring octets of this stream unseen (RFC 8684 §3.2).
-	// A signature over the options would be broken (RFC 5925 §5.1).
-	dirty := s.enforce && !syn.signed && v.ClearMultipath()
+	// Another path's segments could bring octets of this stream unseen (RFC 8684 §3.2),
+	// beside a signature too: a server may not know that. For the MSS's sake none is
+	// broken (RFC 5925 §5.1).
+	dirty := s.enforce && v.ClearMultipath()
 	dirty = s.enforce && !syn.signed && v.LowerMSS(maxMSS) || dirty
 	if s.phase != opening {
 		return p.synchroniseAgain(s, d, syn, dirty)
@@ -70,7 +71,10 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 		case !o.opened: // its SYN was missed
 			o.open(synSeen{first: ack})
 		case ack.Less(o.first) || o.stream.Next().Less(ack):
-			return verdict.Accept // no answer to this SYN; the client resets it
+			if s.enforce {
+				return verdict.Drop // no answer to this SYN: nobody would follow what it opens
+			}
+			return verdict.Accept
 		}
 	}
 	h.stream.Release(p.memory) // of a SYN that is repeated
@@ -95,9 +99,11 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) verdict.Kind {
 	h := &s.half[d]
 	switch {
-	case syn.first == h.first:
 	case d == toServer && !p.view.Flags.Has(packet.ACK):
 		p.laterSYNs(s).again = syn
+	case syn.first == h.first:
+	case s.isOther(p.view, d) && s.enforce:
+		return verdict.Drop // it answers no SYN that is known: nobody would follow what it opens
 	case d == toClient && s.phase < passing && !h.met && h.acked == h.first:
 		later := p.laterSYNs(s)
 		if later.second.seen && later.second.first != syn.first && s.enforce {

@@ -15,9 +15,10 @@ import (
 	"keepword/inspect/seqnum"
 )
 
-// MaxHoles bounds the runs of octets that wait behind holes. A sender of full
-// segments can't make as many within the 128 KiB that a direction keeps by default.
-const MaxHoles = 64
+// MaxHoles bounds the runs of octets that wait behind holes. A sender of segments of 536
+// octets, the least that RFC 9293 §3.7.1 knows, can't make as many within the 128 KiB that
+// a direction keeps by default.
+const MaxHoles = 128
 
 // Result is what became of a segment.
 type Result struct {
@@ -244,12 +245,20 @@ func (s *Stream) reconcile(seq seqnum.Value, b []byte, r *Result) {
 }
 
 func (s *Stream) wasEdited(at seqnum.Value) bool {
-	for _, e := range s.kept.edited {
-		if e.first.LessEq(at) && at.Less(e.end) {
-			return true
+	i := firstEndingBehind(s.kept.edited, at)
+	return i < len(s.kept.edited) && s.kept.edited[i].first.LessEq(at)
+}
+
+// firstEndingBehind returns the index of the first of spans that ends behind at. They are
+// in order and apart from each other.
+func firstEndingBehind(spans []span, at seqnum.Value) int {
+	i, _ := slices.BinarySearchFunc(spans, at, func(e span, at seqnum.Value) int {
+		if e.end.LessEq(at) {
+			return -1
 		}
-	}
-	return false
+		return 1
+	})
+	return i
 }
 
 // Edited says that anything kept was edited: if nothing was, octets that Insert has
@@ -284,13 +293,13 @@ func (s *Stream) Overwrite(seq seqnum.Value, b []byte) {
 		return
 	}
 	s.write(seq, b)
-	end := seq.Add(len(b))
-	edited := s.kept.edited
-	if k := len(edited); k > 0 && edited[k-1].first.LessEq(seq) && seq.LessEq(edited[k-1].end) {
-		edited[k-1].end = edited[k-1].end.Max(end)
-		return
+	edited, new := s.kept.edited, span{seq, seq.Add(len(b))}
+	i := firstEndingBehind(edited, seq.Add(-1)) // one that ends here is joined
+	j := i
+	for ; j < len(edited) && edited[j].first.LessEq(new.end); j++ {
+		new = span{new.first.Min(edited[j].first), new.end.Max(edited[j].end)}
 	}
-	s.kept.edited = append(edited, span{seq, end})
+	s.kept.edited = slices.Replace(edited, i, j, new)
 }
 
 // Forget lets go of the octets before first: the receiver has them, and inspection
@@ -307,9 +316,7 @@ func (s *Stream) Forget(first seqnum.Value, pool *Pool) {
 		s.kept = nil
 		return
 	}
-	for len(b.edited) > 0 && b.edited[0].end.LessEq(first) {
-		b.edited = append(b.edited[:0], b.edited[1:]...)
-	}
+	b.edited = slices.Delete(b.edited, 0, firstEndingBehind(b.edited, first))
 }
 
 // Release gives back all that is kept. s is to be used no more.

@@ -283,7 +283,7 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	switch ev.Verb {
 	case VerbSTARTTLS, VerbXANONYMOUSTLS:
 		// RFC 5321 §4.1.1 lets a receiver tolerate trailing white space.
-		if len(bytes.TrimRight(rest, " ")) > 0 {
+		if len(bytes.TrimRight(rest, Blanks)) > 0 {
 			ev.Flags |= Parameter
 		}
 		if ev.Odd&BareLF != 0 {
@@ -311,14 +311,14 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	}
 }
 
-// Blanks are what some servers skip before a verb.
+// Blanks are what some servers skip before a verb, and take for its end.
 const Blanks = " \t\v\f\r\x00"
 
 // almost reads the verb that a careless server takes a line for: behind leading
-// blanks, before a tab.
+// blanks, before another blank than a space.
 func almost(line []byte) (v Verb, rest []byte) {
 	token := bytes.TrimLeft(line, Blanks)
-	if i := bytes.IndexAny(token, " \t"); i >= 0 {
+	if i := bytes.IndexAny(token, Blanks); i >= 0 {
 		token, rest = token[:i], token[i+1:]
 	}
 	return lookup(token), rest
@@ -373,6 +373,9 @@ func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev *ServerEvent) {
 
 // pair finds what a line answers and, on its reply's last line, lets it take effect.
 func (d *Dialogue) pair(ev *ServerEvent, spare *Spare) {
+	if ev.First && (ev.Code/100 == 2 || ev.Code/100 == 3) && !d.waiting.empty() && d.waiting.front().Verb == VerbPROXY {
+		d.waiting.pop() // its server knew what it is, and did not answer it
+	}
 	if !d.greeted && ev.First && ev.Code/100 == 2 && ev.Code != 220 && d.waiting.length > 1 {
 		// No greeting has this code (RFC 5321 §4.3.2); commands wait: it was missed.
 		d.waiting.pop()

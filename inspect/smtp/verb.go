@@ -26,6 +26,7 @@ const (
 	VerbTURN          // RFC 821; deprecated by RFC 5321 F.1
 	VerbATRN          // RFC 2645
 	VerbETRN          // RFC 1985
+	VerbPROXY         // no command: what HAProxy's PROXY protocol, version 1, puts before all
 	VerbGreeting      // no verb: what the server's greeting answers
 	VerbAuthResponse  // no verb: a client's answer to 334
 	VerbEndOfData     // no verb: the end of mail data
@@ -34,7 +35,7 @@ const (
 )
 
 var verbNames = [verbs]string{"?", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY",
-	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "greeting", "auth response", "end of mail data", "BDAT LAST"}
+	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "PROXY", "greeting", "auth response", "end of mail data", "BDAT LAST"}
 
 // String returns the verb as the RFCs write it.
 func (v Verb) String() string {
@@ -121,6 +122,8 @@ func lookup(token []byte) Verb {
 		return VerbATRN
 	case packETRN:
 		return VerbETRN
+	case packPROXY:
+		return VerbPROXY
 	}
 	return VerbUnknown
 }
@@ -141,6 +144,7 @@ const (
 	packAUTH     = 'A'<<24 | 'U'<<16 | 'T'<<8 | 'H'
 	packTURN     = 'T'<<24 | 'U'<<16 | 'R'<<8 | 'N'
 	packATRN     = 'A'<<24 | 'T'<<16 | 'R'<<8 | 'N'
+	packPROXY    = 'P'<<32 | 'R'<<24 | 'O'<<16 | 'X'<<8 | 'Y'
 	packETRN     = 'E'<<24 | 'T'<<16 | 'R'<<8 | 'N'
 	packSTARTTLS = 'S'<<56 | 'T'<<48 | 'A'<<40 | 'R'<<32 | 'T'<<24 | 'T'<<16 | 'L'<<8 | 'S'
 )

@@ -209,6 +209,7 @@ type arrival struct {
 	view    packet.View
 	key     flow.Key
 	hash    uint64
+	entry   *flow.Entry[session] // where the search for its flow will probably end, or nil
 	class   packet.Class
 	fromLow bool
 }
@@ -226,13 +227,15 @@ func (p *Pipeline) arrive(packets []dataplane.Packet) {
 		}
 	}
 	if len(list) == 1 {
+		list[0].entry = nil
 		return
 	}
 	for i := range list {
 		p.warmth += uint64(p.flows.Begin(list[i].hash))
 	}
 	for i := range list {
-		if e := p.flows.Approach(list[i].hash); e != nil {
+		e := p.flows.Approach(list[i].hash)
+		if list[i].entry = e; e != nil {
 			p.warmth += uint64(e.Touched) + e.Value.warm()
 		}
 	}
@@ -256,7 +259,10 @@ func (p *Pipeline) decide(pk *dataplane.Packet, a *arrival) verdict.Kind {
 	if !v.Flags.Acceptable() {
 		return p.discard(verdict.BadHeader)
 	}
-	e := p.flows.Find(&a.key, a.hash)
+	e := a.entry
+	if e == nil || !e.Is(&a.key) {
+		e = p.flows.Find(&a.key, a.hash)
+	}
 	if opens := v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN; e == nil || opens && e.Value.replaceable(v, a.fromLow) || e.Value.reopened(v, a.fromLow) {
 		var kind verdict.Kind
 		if e, kind = p.admit(e, a, pk); e == nil {

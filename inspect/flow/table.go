@@ -201,6 +201,9 @@ func (t *Table[T]) Oldest(c Class) *Entry[T] {
 	return nil
 }
 
+// Is says that e is the flow of that key, and still in its table.
+func (e *Entry[T]) Is(k *Key) bool { return e.used && e.Key.is(k) }
+
 // Slot names e for Slotted.
 func (e *Entry[T]) Slot() uint32 { return e.slot }
 

@@ -113,7 +113,13 @@ func TestATableIsAMapWithAnOrder(t *testing.T) {
 					t.Skip("not there")
 				}
 				slot := model[k].entry.Slot()
+				if !model[k].entry.Is(&k) {
+					t.Fatal("an entry is not its own key's")
+				}
 				table.Remove(model[k].entry)
+				if model[k].entry.Is(&k) {
+					t.Fatal("a removed entry is still its key's")
+				}
 				delete(model, k)
 				if table.Slotted(slot) != nil {
 					t.Fatal("a removed entry is found by its slot")

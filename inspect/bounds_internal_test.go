@@ -39,6 +39,16 @@ func TestDeadlinesComeInOrderAndTheirListStaysSmall(t *testing.T) {
 	if n := cap(q.list); n > 4*waiting {
 		t.Errorf("%d deadlines wait in a list of %d", waiting, n)
 	}
+	for at := int64(all - waiting); at < all; at++ {
+		q.due(at)
+	}
+	if d, ok := q.due(all); ok {
+		t.Errorf("all have come, and %+v comes again", d)
+	}
+	q.push(all, 1, 1)
+	if d, ok := q.due(all); !ok || d.at != all {
+		t.Errorf("the first after all: %+v, %v", d, ok)
+	}
 }
 
 // Of a direction that is not read, the octets that come move what is next, if they are not

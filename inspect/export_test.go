@@ -42,5 +42,11 @@ func (p *Pipeline) Broken() (what string) {
 	return what
 }
 
+// Flows returns how many flows of a class there are.
+func (p *Pipeline) Flows(c flow.Class) int { return p.flows.Len(c) }
+
+// MaxHeld is how many packets of a session may wait.
+const MaxHeld = maxHeld
+
 // EntryOctets is what a session takes in the table of flows.
 var EntryOctets = int(reflect.TypeFor[flow.Entry[session]]().Size())

@@ -83,29 +83,58 @@ func TestWhereNothingIsEnforcedASessionLeavesWithItsProof(t *testing.T) {
 	}
 }
 
-// What follows the proof is the keys' owners' affair: it is neither read, nor held behind a
-// hole, nor a gap where it was not seen.
+// What follows the proof is the affair of those who have the keys: it is neither read, nor
+// held behind a hole, nor a gap where it was not seen.
 func TestNothingBehindTheProofIsReadHeldOrMissed(t *testing.T) {
-	w := newWire(t, setup{policy: requireTLS})
-	upToProof(w, w.client)
-	say := func(at int, text string) {
-		t.Helper()
-		if k := w.put(w.segment(w.client, w.client.snd+uint32(at), packet.ACK, []byte(text))); k != verdict.Accept {
-			t.Errorf("%q: %v, want accept", text, k)
-		}
+	ch, sh := hellos(t)
+	for name, begin := range map[string]func(w *wire){
+		"STARTTLS": func(w *wire) { upToProof(w, w.client) },
+		"TLS from the first octet": func(w *wire) {
+			w.c(ch)
+			w.s(sh + record)
+			w.heard(w.server)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, setup{policy: requireTLS})
+			begin(w)
+			w.rec.findings = nil
+			say := func(at int, text string) {
+				t.Helper()
+				if k := w.put(w.segment(w.client, w.client.snd+uint32(at), packet.ACK, []byte(text))); k != verdict.Accept {
+					t.Errorf("%q: %v, want accept", text, k)
+				}
+			}
+			say(0, record) // the server has acknowledged nothing of it yet
+			const more = "MAIL FROM:<>\r\nSTARTTLS\r\nRSET\r\n"
+			say(len(record), more)
+			const behind = len(record+more) + 10 // a hole
+			say(behind, "RCPT TO:<a@example>\r\n")
+			w.wantHeard(w.server, record+more)
+			if w.p.Lent() == 0 {
+				t.Fatal("the session has left before its proof was acknowledged")
+			}
+			w.server.rcv = w.client.snd + uint32(behind) + 1 // it has what was in the hole
+			w.send(w.server, packet.ACK, nil)
+			w.wantFindings()
+			if w.server.reset || w.client.reset || w.p.Lent() != 0 {
+				t.Errorf("reset: client %v, server %v; %d octets kept", w.client.reset, w.server.reset, w.p.Lent())
+			}
+		})
 	}
-	say(0, record) // the server has acknowledged nothing of it yet
-	say(len(record), "MAIL FROM:<>\r\nSTARTTLS\r\nRSET\r\n")
-	const behind = 60 // a hole
-	say(behind, "RCPT TO:<a@example>\r\n")
-	w.wantHeard(w.server, record+"MAIL FROM:<>\r\nSTARTTLS\r\nRSET\r\n")
-	if w.p.Lent() == 0 {
-		t.Fatal("the session has left before its proof was acknowledged")
+}
+
+// An end may have much to say before the other's proof has arrived: what was acknowledged
+// is kept no longer.
+func TestAnEndGoesOnWhileTheOthersProofIsOnItsWay(t *testing.T) {
+	w := newWire(t, setup{})
+	upToProof(w, w.server)
+	w.dies(w.segment(w.server, w.server.snd, packet.ACK, []byte(record)))
+	const kept = 128 << 10
+	text := strings.Repeat("protected", kept/90)
+	for range 12 {
+		w.c(text)
+		w.wantHeard(w.server, text)
 	}
-	w.server.rcv = w.client.snd + behind + 1 // it has what was in the hole
-	w.send(w.server, packet.ACK, nil)
 	w.wantFindings()
-	if w.server.reset || w.client.reset || w.p.Lent() != 0 {
-		t.Errorf("reset: client %v, server %v; %d octets kept", w.client.reset, w.server.reset, w.p.Lent())
-	}
 }

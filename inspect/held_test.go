@@ -100,6 +100,56 @@ func TestWhatWaitedGoesOnInTheOrderOfItsOctets(t *testing.T) {
 	}
 }
 
+// The sequence numbers of the two directions say nothing of each other: where the server's
+// are half their space away, no order is in all of them.
+func TestTheOrderOfWhatWaitedIsThatOfItsDirection(t *testing.T) {
+	hello, _ := hellos(t)
+	const half = 1 << 31
+	for name, c := range map[string]struct {
+		asks           string
+		ahead          uint32 // where what waits begins
+		client, server string
+		goOn           func(w *wire) []byte
+	}{
+		"a gap": {"", 6, "NOOP\r\nNOOP\r\n", "250 ok\r\n", func(w *wire) []byte {
+			w.server.rcv += 6
+			return w.segment(w.server, w.server.snd, packet.ACK, nil)
+		}},
+		"an answer": {"STARTTLS\r\n", 0, hello, "22", func(w *wire) []byte {
+			return w.segment(w.server, w.server.snd+2, packet.ACK, []byte("0 go\r\n"))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, setup{})
+			w.again(41000)
+			w.server.snd = w.client.snd + uint32(len(ehlo+c.asks)-len(greeting+offers)) - half + 3
+			w.open()
+			upToOffer(w)
+			w.c(c.asks)
+			at, size := w.client.snd+c.ahead, uint32(6)
+			for _, pkt := range [][]byte{
+				w.segment(w.client, at, packet.ACK, []byte(c.client[:size])),
+				w.segment(w.server, w.server.snd+c.ahead, packet.ACK, []byte(c.server)),
+				w.segment(w.client, at+size, packet.ACK, []byte(c.client[size:])),
+			} {
+				if k := w.put(pkt); k != verdict.Hold {
+					t.Fatalf("%v, want hold", k)
+				}
+			}
+			var left []uint32
+			w.inspect(c.goOn(w), func([]byte) {}, func(pkt []byte) {
+				var v packet.View
+				if packet.Parse(pkt, &v); v.DstPort == 25 {
+					left = append(left, v.Seq-at)
+				}
+			})
+			if !slices.Equal(left, []uint32{0, size}) {
+				t.Errorf("the client's left as %v", left)
+			}
+		})
+	}
+}
+
 // A hold ends in the tick in which its time is over, not in the next.
 func TestAHoldEndsWithTheLastNanosecondOfItsTime(t *testing.T) {
 	hello, _ := hellos(t)
@@ -111,8 +161,13 @@ func TestAHoldEndsWithTheLastNanosecondOfItsTime(t *testing.T) {
 			if w.wait(h.ends - timerStep); len(w.waiting) != 1 {
 				t.Error("it ended early")
 			}
+			w.heard(w.client)
+			w.heard(w.server)
 			if w.wait(timerStep); len(w.waiting) != 0 {
 				t.Error("it goes on")
+			}
+			if got := w.heard(w.client) + w.heard(w.server); (got != "") != h.passes {
+				t.Errorf("at its end %q went on; want anything: %v", got, h.passes)
 			}
 		})
 	}

@@ -55,7 +55,8 @@ func TestDeadlinesComeInOrderAndTheirListStaysSmall(t *testing.T) {
 // further away than senders go.
 func TestAnUnreadDirectionIsFollowedWithinWhatSendersHaveInFlight(t *testing.T) {
 	for _, c := range []struct{ seq, end, want int }{
-		{0, 10, 10}, {-5, 5, 5}, {-10, 0, 0}, {-10, -5, 0}, {maxFlight - 1, maxFlight + 5, maxFlight + 5}, {maxFlight, maxFlight + 5, 0},
+		{0, 10, 10}, {-5, 5, 5}, {-10, 0, 0}, {-10, -5, 0},
+		{10 << 20, 10<<20 + 5, 10<<20 + 5}, {maxFlight - 1, maxFlight + 5, maxFlight + 5}, {maxFlight, maxFlight + 5, 0},
 	} {
 		for _, given := range []int{0, 1<<32 - 7} {
 			var h half

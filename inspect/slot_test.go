@@ -3,9 +3,11 @@ package inspect_test
 import (
 	"testing"
 
+	"keepword/dataplane"
 	"keepword/inspect"
 	"keepword/inspect/flow"
 	"keepword/inspect/packet"
+	"keepword/inspect/verdict"
 )
 
 // upToSilence brings a session to where its server has said 220, and then nothing.
@@ -31,6 +33,27 @@ func TestTheTimeOfAForgottenSessionIsNotThatOfTheNextInItsPlace(t *testing.T) {
 	w.wantFindings()
 	w.wait(5e9)
 	w.wantFindings("silence-after-220 log")
+}
+
+// A session may lose its place to another while later packets of its own wait in the same
+// batch.
+func TestAPacketIsNotTakenForOneOfTheSessionThatGotItsPlaceInTheSameBatch(t *testing.T) {
+	w := newWire(t, setup{limits: inspect.Limits{Flows: 1, Memory: 16 << 20, FlowMemory: 256 << 10}})
+	upToOffer(w)
+	before := w.segment(w.client, w.client.snd, packet.ACK, []byte("NOOP\r\n"))
+	behind := w.segment(w.client, w.client.snd+6, packet.ACK, []byte("NOOP\r\n"))
+	w.again(41000)
+	opens := w.segment(w.client, w.client.snd, packet.SYN, nil)
+	b := dataplane.Batch{Now: w.now, Packets: []dataplane.Packet{{ID: 1, Data: before}, {ID: 2, Data: opens}, {ID: 3, Data: behind}}}
+	w.p.Inspect(&b)
+	for i := range b.Packets {
+		if k := b.Packets[i].Verdict; k != verdict.Accept {
+			t.Errorf("packet %d: %v, want accept", i+1, k)
+		}
+	}
+	if forced, middle := lost(w, "flows_full", "pass"), lost(w, "midstream", "pass"); forced != 1 || middle != 1 {
+		t.Errorf("%d sessions had to leave and %d were first seen in their middle, want 1 and 1", forced, middle)
+	}
 }
 
 // What is over, or is not read any more, is silent for another reason.

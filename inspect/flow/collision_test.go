@@ -19,6 +19,9 @@ func TestAFlowIsNotTakenForAnotherOfTheSameHash(t *testing.T) {
 					if got := table.Find(&k, hash); (got == e) != (k == known) {
 						t.Errorf("%v-%v is known: %v-%v found %v", a, b, c, d, got != nil)
 					}
+					if e.Is(&k) != (k == known) {
+						t.Errorf("the entry of %v-%v is that of %v-%v: %v", a, b, c, d, e.Is(&k))
+					}
 				}
 			}
 		}

@@ -1,6 +1,9 @@
 package main
 
-import "math/rand/v2"
+import (
+	"fmt"
+	"math/rand/v2"
+)
 
 // recording is a capture in memory: short sessions of mixed kinds, many at once.
 type recording struct {
@@ -102,10 +105,20 @@ func (r *recording) session(c *connections, i int, parts [][]step, disorder bool
 type replays struct {
 	*gateway
 	*recording
+	played uint64 // sessions
 }
 
 func newReplays(s subject, r *recording) *replays {
-	return &replays{newGateway(s, 0), r}
+	return &replays{gateway: newGateway(s, 0), recording: r}
+}
+
+// check wants besides that every session was one: the same packets again, taken for what
+// is left of an old connection, would not be read.
+func (r *replays) check(octets uint64) error {
+	if k, ok := r.subject.(keepword); ok && k.ended.flows != r.played {
+		return fmt.Errorf("%d sessions were played and %d followed", r.played, k.ended.flows)
+	}
+	return r.gateway.check(octets)
 }
 
 // run plays at least n packets and returns what one takes in nanoseconds.
@@ -117,6 +130,8 @@ func (r *replays) run(n int) (each float64) {
 		}
 		each += r.took()
 		r.gateway.octets += r.recording.octets
+		r.played += uint64(r.sessions)
+		r.forget(r.now) // they are over and reported; now their ports are free
 	}
 	return each / float64(played)
 }

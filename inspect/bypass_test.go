@@ -127,6 +127,9 @@ func TestTheAnswerToAnEarlierSYNNeverArrives(t *testing.T) {
 	if k := w.send(w.server, packet.SYN|packet.ACK, nil); k != verdict.Drop {
 		t.Errorf("%v, want drop", k)
 	}
+	if !w.server.reset {
+		t.Error("the server waits on for a client that has given up")
+	}
 }
 
 // Postfix (smtpd_token.c, ISSPACE) cuts a command at any white space of C, and

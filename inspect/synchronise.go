@@ -71,10 +71,7 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 		case !o.opened: // its SYN was missed
 			o.open(synSeen{first: ack})
 		case ack.Less(o.first) || o.stream.Next().Less(ack):
-			if s.enforce {
-				return verdict.Drop // no answer to this SYN: nobody would follow what it opens
-			}
-			return verdict.Accept
+			return p.strayAnswer(s) // to another SYN
 		}
 	}
 	h.stream.Release(p.memory) // of a SYN that is repeated
@@ -102,8 +99,8 @@ func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) 
 	case d == toServer && !p.view.Flags.Has(packet.ACK):
 		p.laterSYNs(s).again = syn
 	case syn.first == h.first:
-	case s.isOther(p.view, d) && s.enforce:
-		return verdict.Drop // it answers no SYN that is known: nobody would follow what it opens
+	case s.isOther(p.view, d):
+		return p.strayAnswer(s) // to a SYN that is not known
 	case d == toClient && s.phase < passing && !h.met && h.acked == h.first:
 		later := p.laterSYNs(s)
 		if later.second.seen && later.second.first != syn.first && s.enforce {
@@ -116,6 +113,20 @@ func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) 
 		return verdict.Replace
 	}
 	return verdict.Accept
+}
+
+// strayAnswer takes a server's answer to a SYN that is not the session's: nobody would
+// follow what it opens. It does not arrive, and the server gets what its client would send
+// (RFC 9293 §3.10.7.3), so that it is ready for the SYN that counts.
+func (p *Pipeline) strayAnswer(s *session) verdict.Kind {
+	if !s.enforce {
+		return verdict.Accept
+	}
+	r := p.segmentOf(s, toServer)
+	r.Flags, r.HasTimestamp = packet.RST, false
+	r.Seq = p.view.Ack
+	p.inject(&r)
+	return verdict.Drop
 }
 
 // settleSYN finds by the client's acknowledgement which of two SYNs of the server it

@@ -48,16 +48,24 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 	h.parsed = at.Add(n)
 	switch ev.Kind {
 	case smtp.ClientNone:
+		if _, length := s.dlg.ClientPartial(); length > maxLine && p.endless(s, toServer) {
+			return
+		}
 		if s.rules.EditsCommands && s.enforce {
 			p.refusePartial(s)
 		}
 	case smtp.ClientCommand:
-		p.command(s, ev, at.Add(ev.Start))
+		if !p.judgeLine(s, toServer, ev.Odd, n-ev.Start, commandLimit(ev.Verb), ev.Line) && !p.judgeOrder(s, ev) {
+			p.command(s, ev, at.Add(ev.Start))
+		}
+	case smtp.ClientAuthResponse:
+		p.judgeLine(s, toServer, ev.Odd, n-ev.Start, commandLimit(ev.Verb), nil)
 	case smtp.ClientSmuggling:
+		s.smuggled = true
 		said := append(p.quote([]byte(ev.Ending.String()+": ")), ev.Line...)
 		p.act(s, verdict.Smuggling, toServer, 0, said)
 	case smtp.ClientLongLine, smtp.ClientEndlessLine:
-		p.once(s, verdict.LineTooLong, toServer)
+		p.onceAct(s, verdict.LineTooLong, toServer, 0, []byte("mail data"))
 	case smtp.ClientTooMany:
 		if p.act(s, verdict.MemoryLimit, toServer, 0, nil) {
 			return

@@ -65,6 +65,16 @@ func (p *Pipeline) once(s *session, f verdict.Finding, d int) verdict.Action {
 	return action
 }
 
+// onceAct is once, and ends the connection where policy asks for it: then it returns true.
+func (p *Pipeline) onceAct(s *session, f verdict.Finding, d, code int, detail []byte) (ended bool) {
+	if bit := uint64(1) << f; s.reported&bit == 0 {
+		s.reported |= bit
+		return p.act(s, f, d, code, detail)
+	}
+	p.stats.findings[f][s.rules.Action(f)].Add(1)
+	return false
+}
+
 // act reports a finding, and ends the connection where policy asks for it: then it
 // returns true.
 func (p *Pipeline) act(s *session, f verdict.Finding, d, code int, detail []byte) (ended bool) {

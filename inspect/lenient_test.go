@@ -194,7 +194,7 @@ func TestAReplyThatCannotBecomeARefusalEndsTheConnection(t *testing.T) {
 	if !w.server.reset || !w.client.reset {
 		t.Errorf("reset: client %v, server %v", w.client.reset, w.server.reset)
 	}
-	w.wantFindings("tls-required refuse", "unfit-answer kill")
+	w.wantFindings("tls-required refuse", "reply-malformed log", "unfit-answer kill")
 }
 
 // RFC 9293 §3.10.7.3: a reset answers a SYN where it acknowledges it.

@@ -28,7 +28,7 @@ func lawful(t *rapid.T, ch, sh string) (turns []turn, outcome starttls.Outcome) 
 		outcome = starttls.OutcomeNotAsked
 		s(offers)
 	} else {
-		s("250-mx.example\r\n250 CHUNKING\r\n")
+		s("250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n")
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "mails") {
 		switch rapid.IntRange(0, 3).Draw(t, "kind") {

@@ -35,12 +35,18 @@ func (p *Pipeline) readReplies(s *session, b []byte) {
 	n, ev := s.dlg.Server(b, &p.lines)
 	h.parsed = at.Add(n)
 	if ev.Kind == smtp.ServerNone {
+		if _, length := s.dlg.ServerPartial(); length > maxLine && p.endless(s, toClient) {
+			return
+		}
 		if s.enforce {
 			p.partialReply(s)
 		}
 		return
 	}
 	s.answer.undecided = false
+	if p.judgeLine(s, toClient, ev.Odd, n-ev.Start, maxReplyLine, ev.Line) || p.judgeReply(s, ev) {
+		return
+	}
 	p.reply(s, ev, at.Add(ev.Start))
 	s.answer.changed = false
 }
@@ -82,6 +88,11 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
+	if s.smuggled && ev.Code/100 == 2 {
+		s.surplus = true
+		p.act(s, verdict.SmugglingConfirmed, toClient, ev.Code, ev.Text)
+		return
+	}
 	found := s.led.Surplus(ev.Code)
 	for _, f := range found.List() {
 		s.surplus = true
@@ -261,7 +272,6 @@ func keywordAt(line []byte) int {
 // between moves up. Where that has left already, the keyword is overwritten.
 func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, keyword int, final bool) {
 	const separator = len("250")
-	const maxReplyLine = 512 // RFC 5321 §4.5.3.1.5
 	o := &s.offer
 	size := int(end.Sub(start))
 	edge := o.firstEnd

@@ -72,7 +72,7 @@ func TestFindingsThatOnlyReport(t *testing.T) {
 			w.c("STARTTLSX\r\n")
 			w.s("501 5.5.4 no\r\n")
 		}},
-		{"a bare LF", []string{"starttls-malformed log"}, starttls.OutcomeBroken, func(w *wire) {
+		{"a bare LF", []string{"bare-newline log", "starttls-malformed log"}, starttls.OutcomeBroken, func(w *wire) {
 			hear(w)
 			w.c("STARTTLS\n")
 			w.s("220 go\r\n")

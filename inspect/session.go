@@ -155,9 +155,10 @@ type session struct {
 	key      *flow.Key // its entry's
 	id       uint64
 	start    int64
-	reported uint64   // bit per finding that is reported once a session
-	words    *words   // nil: nobody has said anything worth telling
-	_        [16]byte // an entry of the table is a whole number of cache lines
+	reported uint64  // bit per finding that is reported once a session
+	words    *words  // nil: nobody has said anything worth telling
+	smuggled bool    // a command stood behind what is not the end of mail data
+	_        [7]byte // an entry of the table is a whole number of cache lines
 }
 
 // warm reads from every part of s that a segment needs.

@@ -19,6 +19,6 @@ func TestASTARTTLSThatComesBeforeItsOfferWasHiddenReachesNoServer(t *testing.T) 
 		if got := w.heard(w.client); strings.Contains(got, "\r\n220 ") || strings.Count(got, "\r\n502 ") != 1 {
 			t.Errorf("the client heard %q", got)
 		}
-		w.wantFindings("starttls-not-offered refuse")
+		w.wantFindings("unauthorised-pipelining log", "starttls-not-offered refuse")
 	})
 }

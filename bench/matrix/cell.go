@@ -311,6 +311,9 @@ func (c *cell) judge(p passage, events []lab.Event) {
 	if want := c.wantOutcome(s); s.outcome != want && !slices.Contains(row.outcomes, s.outcome) {
 		c.fault("the flow event says %q, and the captures %q", s.outcome, want)
 	}
+	if c.column.name == heedless {
+		row.besides = append(slices.Clone(row.besides), babble...)
+	}
 	for _, fault := range s.truth.misjudged(row, ids) {
 		c.fault("%s", fault)
 	}

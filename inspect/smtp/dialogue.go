@@ -74,6 +74,9 @@ const (
 	// Unoffered is a BDAT that the latest EHLO reply does not offer (RFC 3030 §2). A server
 	// that knows it all the same skips its octets; to the others they are commands.
 	Unoffered
+	// Grouped comes before the reply to an earlier command, although the latest EHLO reply
+	// does not offer PIPELINING (RFC 2920 §3).
+	Grouped
 )
 
 // ClientEvent is what Client found. It is lent until the next call of any Dialogue with
@@ -126,6 +129,7 @@ type Dialogue struct {
 	greeted       bool
 	inTransaction bool
 	chunking      bool              // the latest EHLO reply offers it (RFC 3030 §2)
+	pipelining    bool              // and that (RFC 2920 §2)
 	data          *maildata.Scanner // in MailData, else nil
 	chunk         uint64            // octets that the BDAT at hand still has
 	client        lineReader
@@ -256,6 +260,9 @@ func (d *Dialogue) command(ev *ClientEvent) {
 	ev.Kind = ClientCommand
 	if !d.greeted {
 		ev.Flags |= Early
+	}
+	if next, waits := d.Next(); waits && d.greeted && !d.pipelining && next.Verb != VerbPROXY {
+		ev.Flags |= Grouped
 	}
 	if d.inTransaction {
 		ev.Flags |= InTransaction
@@ -396,6 +403,7 @@ func (d *Dialogue) pair(ev *ServerEvent, spare *Spare) {
 			ev.Keyword, _ = Keyword(ev.Text)
 		}
 		d.chunking = !ev.First && (d.chunking || EqualFold(ev.Keyword, "CHUNKING"))
+		d.pipelining = !ev.First && (d.pipelining || EqualFold(ev.Keyword, "PIPELINING"))
 	}
 	d.inReply = !ev.Final
 	if !ev.Final {

@@ -210,17 +210,21 @@ func (s *session) replaceable(v *packet.View, fromLow bool) bool {
 }
 
 // reopened says that the server answers a later SYN than the session's, or the same one
-// anew: both ends have forgotten the old connection.
+// anew after it was over for somebody: both ends have forgotten the old connection.
 func (s *session) reopened(v *packet.View, fromLow bool) bool {
-	return s.syns != nil && s.syns.again.seen && s.isOther(v, s.direction(fromLow)) && seqnum.Value(v.Ack) == s.syns.again.first
+	if s.syns == nil || !s.syns.again.seen || !isAnswer(v) || s.direction(fromLow) != toClient || seqnum.Value(v.Ack) != s.syns.again.first {
+		return false
+	}
+	o, h := &s.half[toServer], &s.half[toClient]
+	if !o.opened || s.syns.again.first != o.first {
+		return true
+	}
+	return s.phase >= passing && (!h.opened || seqnum.Value(v.Seq).Add(1) != h.first)
 }
 
-// isOther says that a segment is a SYN of the server with another sequence number than the
-// one that its client has acknowledged.
-func (s *session) isOther(v *packet.View, d int) bool {
-	h := &s.half[toClient]
-	return v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK && d == toClient &&
-		h.opened && (h.met || s.phase >= passing) && seqnum.Value(v.Seq).Add(1) != h.first
+// isAnswer says that a segment answers a SYN with one.
+func isAnswer(v *packet.View) bool {
+	return v.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN|packet.ACK
 }
 
 // admit makes a session for a packet that belongs to none, in place of old where that
@@ -232,8 +236,11 @@ func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Pac
 		return nil, verdict.Accept // carries nothing
 	}
 	clientIsSource, ok := p.roles(v)
-	if !ok {
-		return nil, verdict.Accept // no inspected port, or the client of another service
+	if !ok { // no inspected port, or the client of another service
+		if old != nil {
+			p.remove(old, EndClosed)
+		}
+		return nil, verdict.Accept
 	}
 	if !opens && !p.passive {
 		when := p.midstream

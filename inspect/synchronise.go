@@ -94,19 +94,22 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 // client that the first SYN of its server did not reach. Of a connection that is over it
 // may open the next one; that begins with the server's answer.
 func (p *Pipeline) synchroniseAgain(s *session, d int, syn synSeen, dirty bool) verdict.Kind {
-	h := &s.half[d]
+	h, v := &s.half[d], p.view
 	switch {
-	case d == toServer && !p.view.Flags.Has(packet.ACK):
+	case d == toServer && !v.Flags.Has(packet.ACK):
 		p.laterSYNs(s).again = syn
-	case syn.first == h.first:
-	case s.isOther(p.view, d):
-		return p.strayAnswer(s) // to a SYN that is not known
-	case d == toClient && s.phase < passing && !h.met && h.acked == h.first:
+	case d == toServer, !isAnswer(v), h.opened && syn.first == h.first:
+	case s.phase < passing && seqnum.Value(v.Ack) == s.half[toServer].first:
+		if h.met || h.acked != h.first {
+			break // of a server with SYN cookies; its client has taken the first, and says so
+		}
 		later := p.laterSYNs(s)
 		if later.second.seen && later.second.first != syn.first && s.enforce {
 			return verdict.Drop // one of three can't be told by what the client acknowledges
 		}
 		later.second = syn
+	default:
+		return p.strayAnswer(s) // to a SYN that is not known
 	}
 	if dirty {
 		p.view.SetChecksums()
@@ -122,10 +125,12 @@ func (p *Pipeline) strayAnswer(s *session) verdict.Kind {
 	if !s.enforce {
 		return verdict.Accept
 	}
-	r := p.segmentOf(s, toServer)
-	r.Flags, r.HasTimestamp = packet.RST, false
-	r.Seq = p.view.Ack
-	p.inject(&r)
+	if s.phase == opening || s.phase >= passing { // else it might be one of the session's own
+		r := p.segmentOf(s, toServer)
+		r.Flags, r.HasTimestamp = packet.RST, false
+		r.Seq = p.view.Ack
+		p.inject(&r)
+	}
 	return verdict.Drop
 }
 

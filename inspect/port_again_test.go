@@ -42,17 +42,24 @@ func TestASegmentOfNoConnectionOpensNoWayForTheNextConnection(t *testing.T) {
 	}
 }
 
-// A refused connection attempt, then another from the same port.
+// A refused connection attempt, then another from the same port; also with the same
+// sequence number, and with the server's that is 0 behind its SYN.
 func TestAPortIsUsedAgainAfterARefusedConnection(t *testing.T) {
-	w := newWire(t, setup{policy: requireTLS})
-	w.again(40001)
-	w.send(w.client, packet.SYN, nil)
-	w.server.rcv = w.client.snd + 1
-	w.put(w.segment(w.server, 0, packet.RST|packet.ACK, nil))
-	w.wait(5e9)
-	w.anew()
-	w.open()
-	w.wantRead()
+	for _, same := range []bool{false, true} {
+		w := newWire(t, setup{policy: requireTLS})
+		w.again(40001)
+		w.send(w.client, packet.SYN, nil)
+		first := w.client.snd
+		w.server.rcv = first + 1
+		w.put(w.segment(w.server, 0, packet.RST|packet.ACK, nil))
+		w.wait(5e9)
+		w.anew()
+		if same {
+			w.client.snd, w.server.snd = first, 1<<32-1
+		}
+		w.open()
+		w.wantRead()
+	}
 }
 
 // A SYN that was answered, and no more, for example of a scan with another's address.

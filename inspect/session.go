@@ -216,7 +216,7 @@ func (s *session) reopened(v *packet.View, fromLow bool) bool {
 		return false
 	}
 	o, h := &s.half[toServer], &s.half[toClient]
-	if !o.opened || s.syns.again.first != o.first {
+	if s.syns.again.first != o.first {
 		return true
 	}
 	return s.phase >= passing && (!h.opened || seqnum.Value(v.Seq).Add(1) != h.first)

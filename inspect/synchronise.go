@@ -57,9 +57,9 @@ func (p *Pipeline) synchronise(s *session, d int) verdict.Kind {
 		}
 	}
 	syn := synOf(v)
-	// Another path's segments could bring octets of this stream unseen (RFC 8684 §3.2),
-	// beside a signature too: a server may not know that. For the MSS's sake none is
-	// broken (RFC 5925 §5.1).
+	// Another path's segments could bring octets of this stream unseen (RFC 8684 §3.2):
+	// Multipath goes, beside a signature too, for a server may not know that. The MSS alone
+	// is no reason to break a signature, which covers the options (RFC 5925 §5.1).
 	dirty := s.enforce && v.ClearMultipath()
 	dirty = s.enforce && !syn.signed && v.LowerMSS(maxMSS) || dirty
 	if s.phase != opening {

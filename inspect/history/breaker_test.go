@@ -82,7 +82,10 @@ func TestEachEventMovesEachStateAsDrawn(t *testing.T) {
 			if got := state(h); got != row[i] {
 				t.Errorf("%v, %s: %v, want %v", from, e.name, got, row[i])
 			}
-			if c.Changed() != (row[i] != from) || c.Changed() && c != (Change{from, row[i]}) {
+			if c.Changed() && c.To == Open && c.Until != start+25*hour {
+				t.Errorf("%v, %s: open until %d", from, e.name, c.Until)
+			}
+			if c.Changed() != (row[i] != from) || c.Changed() && (c.From != from || c.To != row[i]) {
 				t.Errorf("%v, %s: the change told is %v", from, e.name, c)
 			}
 		}
@@ -188,7 +191,7 @@ func (m *model) note(s Seen) {
 		}
 		enough := m.state == HalfOpen || s.AtOnce || s.Kind == Deaf || lasting >= m.limit || len(m.row) >= max(5, m.limit)
 		safe := m.worked != 0 && s.Time < m.worked+m.retry
-		if m.limit > 0 && enough && !safe && m.state != Open {
+		if m.limit > 0 && enough && !safe && !s.Settled && m.state != Open {
 			m.move(Open, s.Time)
 		}
 	}
@@ -231,7 +234,8 @@ func TestTheBreakerDoesWhatItsDescriptionSays(t *testing.T) {
 					t.Fatalf("%v since %d: told hide %v, trial %v, want %v, %v", before, m.since, got.Hide, got.Trial, hide, trial)
 				}
 			} else {
-				s := Seen{Kind: Kind(rapid.IntRange(0, int(kinds)-1).Draw(t, "kind")), Time: now, AtOnce: rapid.IntRange(0, 9).Draw(t, "at once") == 0}
+				s := Seen{Kind: Kind(rapid.IntRange(0, int(kinds)-1).Draw(t, "kind")), Time: now,
+					AtOnce: rapid.IntRange(0, 9).Draw(t, "at once") == 0, Settled: rapid.IntRange(0, 9).Draw(t, "settled") == 0}
 				c = h.Note(aServer, s)
 				m.note(s)
 				if c.To == Open && c.Changed() && m.worked != 0 && now-m.worked < retry {

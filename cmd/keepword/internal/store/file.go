@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -71,10 +70,8 @@ func remedy(err error) string {
 		return "end that process, or set history.path"
 	case errors.Is(err, errEmpty), errors.Is(err, fs.ErrNotExist):
 		return "nothing has been remembered there; name another with history.path in the file of -c"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		return "make room on its disk"
 	}
-	return "let keepword write there, or set history.path"
+	return "make room on its disk and let keepword write there, or set history.path"
 }
 
 func tryFile(path string, readOnly bool) (*file, error) {

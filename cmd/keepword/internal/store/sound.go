@@ -148,7 +148,8 @@ func (p *pages) read(id uint64) ([]byte, error) {
 	return page, nil
 }
 
-// bounds are what the keys of a page lie between: from, included, and to; nil: no bound.
+// bounds are what the keys of a page lie between: it begins with from, and to is behind it;
+// nil: no bound.
 type bounds struct{ from, to []byte }
 
 // tree checks a page and those below it. Only the outermost tree may hold buckets.
@@ -233,10 +234,12 @@ func parse(page []byte, in bounds) ([]element, error) {
 			return nil, fmt.Errorf("element %d lies outside of it", i)
 		}
 		e.key, e.value = raw[position:position+key], raw[position+key:position+key+value]
-		if i > 0 && bytes.Compare(elements[i-1].key, e.key) >= 0 ||
-			in.from != nil && bytes.Compare(e.key, in.from) < 0 || in.to != nil && bytes.Compare(e.key, in.to) >= 0 {
+		if i > 0 && bytes.Compare(elements[i-1].key, e.key) >= 0 || in.to != nil && bytes.Compare(e.key, in.to) >= 0 {
 			return nil, fmt.Errorf("element %d is out of order", i)
 		}
+	}
+	if in.from != nil && (count == 0 || !bytes.Equal(elements[0].key, in.from)) {
+		return nil, errors.New("it does not begin with the key by which it is found")
 	}
 	return elements, nil
 }

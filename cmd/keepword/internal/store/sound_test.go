@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"io"
 	"log/slog"
@@ -36,16 +37,40 @@ func reseal(raw []byte) {
 	binary.NativeEndian.PutUint64(raw[metaSummed:], sum.Sum64())
 }
 
+// Entries come and go by the dozen and by the hundred, and after each time the file is sound.
 func TestWhatBboltWritesIsSound(t *testing.T) {
-	for _, n := range []int{0, 1, 20, 3000} {
-		path := filled(t, n)
-		data, err := os.ReadFile(path)
+	path := filled(t, 0)
+	soundFile(t, path)
+	rapid.Check(t, func(r *rapid.T) {
+		f, err := openFile(path, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sound(bytes.NewReader(data), int64(len(data))); err != nil {
-			t.Errorf("%d entries: %v", n, err)
+		from, n := rapid.IntRange(0, 2000).Draw(r, "from"), rapid.IntRange(1, 1000).Draw(r, "entries")
+		keep := rapid.Bool().Draw(r, "keep")
+		var changes []change
+		for i := from; i < from+n; i++ {
+			c := Entry{server(i), aRecord()}.change()
+			if !keep {
+				c.value = nil
+			}
+			changes = append(changes, c)
 		}
+		if err := errors.Join(f.write(changes), f.close()); err != nil {
+			t.Fatal(err)
+		}
+		soundFile(t, path)
+	})
+}
+
+func soundFile(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = sound(bytes.NewReader(data), int64(len(data)))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -53,7 +78,7 @@ func TestWhatBboltWritesIsSound(t *testing.T) {
 // never panics, faults or hangs on one that is called sound.
 func TestAnAlteredFileIsRefusedOrCanBeUsed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("opens thousands of files")
+		t.Skip("opens hundreds of files")
 	}
 	good, err := os.ReadFile(filled(t, 400))
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,15 +124,10 @@ func TestChangesAreWrittenWithinSeconds(t *testing.T) {
 	path := filled(t, 1)
 	s, _ := open(t, path)
 	s.Note(server(5), history.Seen{Kind: history.Offered, Time: start})
-	for deadline := time.Now().Add(10 * writePause); ; time.Sleep(writePause / 10) {
+	until(t, func() bool {
 		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), server(5).String()) {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("not written")
-		}
-	}
+		return err == nil && strings.Contains(string(text), server(5).String())
+	})
 	closed(t, s)
 }
 
@@ -311,15 +306,23 @@ func TestASurplusInTheFileIsPrunedThoseLongestUnseenFirst(t *testing.T) {
 	}
 	const surplus = 1000
 	path := filled(t, 1)
-	alter(t, path, func(tx *bbolt.Tx) error {
-		for i := range MaxServers + surplus {
-			c := Entry{server(i), history.Record{First: start, Last: start + int64(i)}}.change()
-			if err := tx.Bucket(serversBucket).Put(c.key, c.value); err != nil {
-				return err
-			}
+	f, err := openFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const some = 2000
+	for from := 0; from < MaxServers+surplus; from += some {
+		var changes []change
+		for i := from; i < min(from+some, MaxServers+surplus); i++ {
+			changes = append(changes, Entry{server(i), history.Record{First: start, Last: start + int64(i)}}.change())
 		}
-		return nil
-	})
+		if err := f.write(changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.close(); err != nil {
+		t.Fatal(err)
+	}
 	s, _ := open(t, path)
 	if n := s.State().Entries; n != MaxServers {
 		t.Errorf("%d entries", n)
@@ -353,26 +356,107 @@ func TestAFileThatIsCutWhileItIsInUseEndsNothing(t *testing.T) {
 	}
 }
 
-func TestAWriteThatFailsIsSaidOnceAndTriedAgain(t *testing.T) {
-	path := filled(t, 1)
-	s, said := open(t, path)
-	s.Note(server(2), history.Seen{Kind: history.Offered, Time: start})
-	for range 3 {
-		s.wrote(fmt.Errorf("write: %w", syscall.ENOSPC))
+// alone runs the test that calls it in a process of its own, and is true there: a limit is
+// the process's, and go test writes files too.
+func alone(t *testing.T) bool {
+	t.Helper()
+	const mark = "KEEPWORD_TEST_ALONE"
+	if os.Getenv(mark) != "" {
+		return true
 	}
-	if st := s.State(); st.WriteErrors != 3 || st.Lost || !strings.Contains(st.Unwritten, "no space left") {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), mark+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// limitFiles has the kernel refuse to make any file larger, as on a full disk, until the
+// test calls what is returned.
+func limitFiles(t *testing.T, octets uint64) (lift func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: octets, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	lift = sync.OnceFunc(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Cleanup(lift)
+	return lift
+}
+
+func TestAWriteThatFailsIsSaidOnceAndTriedAgain(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	path := filled(t, 100)
+	s, said := open(t, path)
+	lift := limitFiles(t, 4096)
+	for i := range 2000 {
+		s.Note(server(i), history.Seen{Kind: history.Offered, Time: start + 5000})
+	}
+	until(t, func() bool { return s.State().WriteErrors >= 2 })
+	if st := s.State(); st.Lost || st.Entries != 2000 || !strings.Contains(st.Unwritten, "file too large") {
 		t.Errorf("%+v", st)
 	}
-	s.wrote(nil)
-	s.wrote(nil)
-	if st := s.State(); st.Unwritten != "" || strings.Count(said.String(), "\n") != 2 {
-		t.Errorf("%+v\n%s", st, said)
+	lift()
+	until(t, func() bool { return s.State().Unwritten == "" })
+	if strings.Count(said.String(), "\n") != 2 || !strings.Contains(said.String(), "history written again") {
+		t.Errorf("said:\n%s", said)
 	}
 	closed(t, s)
 	s, _ = open(t, path)
 	defer closed(t, s)
-	if s.State().Entries != 2 {
-		t.Error("the change is lost")
+	if n := s.State().Entries; n != 2000 {
+		t.Errorf("%d entries were written", n)
+	}
+}
+
+func TestANewFileThatCannotBeFinishedIsNotLeftBehind(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "history.db")
+	for _, octets := range []uint64{0, 4096, 5 * 4096} {
+		lift := limitFiles(t, octets)
+		s, said := open(t, path)
+		lift()
+		if !s.State().Lost || !strings.Contains(said.String(), "file too large") || !strings.Contains(said.String(), "make room on its disk") {
+			t.Errorf("%d octets: %+v\n%s", octets, s.State(), said)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%d octets: a part is left: %v", octets, err)
+		}
+		closed(t, s)
+	}
+}
+
+func TestWhatCouldNotBeWrittenAtTheEndIsSaid(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	s, _ := open(t, filled(t, 100))
+	lift := limitFiles(t, 4096)
+	defer lift()
+	s.Note(server(7000), history.Seen{Kind: history.Offered, Time: start})
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "file too large") {
+		t.Errorf("Close says %v", err)
+	}
+}
+
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * writePause); !done(); time.Sleep(writePause / 50) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in time")
+		}
 	}
 }
 

@@ -21,8 +21,8 @@ var answers = map[verdict.Finding]Entry{
 		Default: "Reports it and lets the reply pass: a refusal is an honest answer. It is counted for the server; " +
 			"after `history.breaker.failures` in a row (2) its offer is hidden for new sessions, so that mail " +
 			"goes without the wasted try, and after `history.breaker.retry` (24 h) one session sees the true " +
-			"offer again. With `hide` one refusal is enough. Never under `starttls: require`, and never within " +
-			"`retry` of a handshake that worked.",
+			"offer again. With `hide` one refusal is enough. This is so under `starttls: auto` only, and never " +
+			"within `retry` of a handshake that worked.",
 		Advice: "Try it: `openssl s_client -starttls smtp -connect HOST:25`. If the server refuses by itself, mend " +
 			"its certificate and key, or have it withdraw the offer (Postfix: `smtpd_tls_security_level = none`). " +
 			"If it works from beside the server, look for the box between. Until then `starttls: hide` for the " +
@@ -100,11 +100,11 @@ var answers = map[verdict.Finding]Entry{
 		Rule:  "STARTTLS is answered 220, 454, 501 or another refusal; 1xx and 3xx answer other commands.",
 		Wire: "The client asks for STARTTLS, and what comes is 1xx, 3xx, a code of 600 or more, a line that is no " +
 			"reply, or a reply whose lines disagree in their codes.",
-		Why: "Nobody can tell what the client will make of it. In the lab Postfix, swaks and curl waited without " +
-			"end where the answer was no reply at all; others went on in clear text or gave the mail back.",
+		Why: "Nobody can tell what the client will make of it. In the lab Postfix, swaks and curl hung where the " +
+			"answer was no reply at all; others went on in clear text, or gave the mail back.",
 		Who: "Nobody is known to do it by design. Boxes and servers that are out of step by one reply do it (a 354 " +
-			"or 334 that belongs to another command), and so do attackers: forged codes in answer to STARTTLS are " +
-			"in every published collection of tests.",
+			"or 334 that belongs to another command), and so do attackers: forged answers to STARTTLS are part of " +
+			"the published attacks on it.",
 		Default: "Corrects it to `454`, as `answered-for-server`: the mail moves again. Where the reply's lines " +
 			"disagree the first ones have left already, and the connection is ended with 421 instead.",
 		Advice: "Look at both sides of the box that you suspect: `keepword replay` shows the dialogue of a capture. " +
@@ -123,8 +123,8 @@ var answers = map[verdict.Finding]Entry{
 		Who: "A box that answers and lets the command through all the same, so that the server answers too. No " +
 			"product is known to us for sure.",
 		Default: "Ends the connection where it touches STARTTLS: a second answer to it, a 220 to a later command, or a " +
-			"client that asks for STARTTLS after such a reply. Any other surplus reply is reported only, whatever " +
-			"the action: out of step is not yet betrayed.",
+			"client that asks for STARTTLS after such a reply. Any other surplus reply is at most reported: out " +
+			"of step is not yet betrayed.",
 		Advice: "Find who sent the second reply: its text often names the program. Behind `smuggling` that was let " +
 			"through, a surplus 2xx is `smuggling-confirmed`.",
 		Next: "Find the box that answers beside the server; the reply's text may name it.",

@@ -32,9 +32,9 @@ var handshake = map[verdict.Finding]Entry{
 		Who: "A 220 that was not the server's: the ClientHello then reaches a server that reads commands, which " +
 			"answers 500. Also an attacker who writes into the stream before the ServerHello. No product is known " +
 			"to us for sure.",
-		Default: "Ends the connection on both sides, so that the client learns at once and not by a timeout. One such " +
-			"failure is enough to hide the server's offer for new sessions (the circuit breaker, see " +
-			"`offer-refused`), never under `starttls: require`.",
+		Default: "Ends the connection on both sides, so that neither waits for the other's TLS. One such failure is " +
+			"enough to hide the server's offer for new sessions (the circuit breaker; see `offer-refused` for " +
+			"when it may).",
 		Advice: "The reply's text in the event tells who speaks: a 500 that quotes unreadable octets is the server " +
 			"itself, which never saw STARTTLS. Switch off SMTP inspection in between. `starttls: hide` for the " +
 			"server moves the mail until then.",
@@ -100,11 +100,11 @@ var handshake = map[verdict.Finding]Entry{
 		Title: "Mail in clear text after a TLS failure",
 		RFC:   []string{"RFC 3207 section 6"},
 		Rule:  "A client that must have TLS must not go on without it because TLS failed.",
-		Wire: "Within two hours of a failed TLS handshake between the two, the same client opens a new connection " +
-			"to the same server and sends MAIL in clear text. Where keepword itself hid the offer, it is no " +
-			"finding.",
-		Why: "Somebody who can break a handshake can read the mail: the client's own retry does it for him. " +
-			"Breaking it takes one forged packet.",
+		Wire: "Within two hours after TLS failed between a client and a server (`handshake-failed`, " +
+			"`silence-after-220`, or clear text behind the 220), the same client opens a new connection to the " +
+			"same server and sends MAIL in clear text. Where keepword itself hid the offer, it is no finding.",
+		Why: "Whoever can break a handshake can then read the mail: the client's own retry lays it open. To break " +
+			"one takes a single forged packet.",
 		Who: "Every client set to use TLS where possible. Postfix at level `may` tries again without TLS when the " +
 			"handshake failed; Exim does while `tls_tempfail_tryclear` is on, which is its default.",
 		Default: "Reports it and lets the mail go: most of these are an old server's fault and no attack, and clear " +

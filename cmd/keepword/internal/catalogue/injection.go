@@ -12,17 +12,17 @@ var injection = map[verdict.Finding]Entry{
 		Wire: "Octets of the client behind `STARTTLS` CRLF and before its answer, in the same segment or a later " +
 			"one, that can't begin a ClientHello. Also a ClientHello that came early, where the answer then is no " +
 			"220.",
-		Why: "A careless server keeps them in its buffer and runs them as the first commands inside TLS, in the " +
-			"name of the client who has just proved who he is. Whoever can write into the path can put commands " +
-			"of his own before the mail, and so read passwords and messages.",
+		Why: "A careless server keeps them in its buffer and runs them as the first commands inside TLS, as if the " +
+			"client had sent them there. Whoever can write into the path puts commands before the client's own, " +
+			"and so can read its password and its messages.",
 		Who: "An attacker on the path, or a client that pipelines behind STARTTLS against the rule. The hole was " +
 			"found in Postfix in 2011 (CVE-2011-0411) and then in many others; a study of 2021 still found it in " +
 			"fifteen implementations, and in two of a hundred servers scanned.",
 		Default: "Ends the connection, with 421 where the client waits for a reply. No ordinary client is known to be " +
 			"harmed: whoever waits for the reply, as the standard says, never meets it.",
-		Advice: "See whether the octets are the client's own: its log, or a capture beside it. If they are, update " +
-			"the client. If they are not, somebody writes into the path between it and keepword. In any case " +
-			"update servers older than the fix (Postfix from 2.4.16, 2.5.12, 2.6.9, 2.7.3 and 2.8 on).",
+		Advice: "Find out whether the octets are the client's own, by its log or a capture beside it. If they are, " +
+			"update the client. If they are not, somebody writes into the path between it and keepword. In any " +
+			"case update servers older than the fix (Postfix from 2.4.16, 2.5.12, 2.6.9, 2.7.3 and 2.8 on).",
 		Next: "Find out whether the client sent these octets; if not, somebody writes into the path.",
 	},
 	verdict.EarlyClientHello: {
@@ -65,7 +65,7 @@ var injection = map[verdict.Finding]Entry{
 		Rule:  "After TLS has begun both sides forget all that was said before, a login included.",
 		Wire:  "The server accepted a login in clear text (235), and then STARTTLS with 220.",
 		Why: "The password, or what is as good, could be read. And if the server does not forget the login, " +
-			"whoever logged in before TLS, perhaps somebody between, is who the mail inside TLS belongs to.",
+			"whoever logged in before TLS, perhaps somebody between, is the one whose session goes on inside TLS.",
 		Who:     "Broken clients. Nobody is known for sure.",
 		Default: "Reports it: what has been said can't be taken back, and the server may well have forgotten it.",
 		Advice: "Set the client to begin TLS first. On the server offer AUTH only inside TLS (Postfix: " +

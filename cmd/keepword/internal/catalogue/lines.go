@@ -85,8 +85,8 @@ var lines = map[verdict.Finding]Entry{
 			"its end waiting.",
 		Who: "Programs that write a whole HTML page as one line of mail: very common.",
 		Default: "Reports it once a session and lets it pass. A command or a reply over 64 KiB ends the connection, " +
-			"unless the action is `pass`: no program has such a one. A line of mail data never does: some " +
-			"programs write such mail.",
+			"unless the action is `pass`: no program has such a one. A line of mail data does not: some programs " +
+			"write such mail.",
 		Advice: "Nothing. If mail is damaged behind this, have the writing program wrap or encode its lines " +
 			"(quoted-printable, base64).",
 		Next: "Nothing to do; have the program wrap its lines if mail gets damaged.",

@@ -38,8 +38,9 @@ var offers = map[verdict.Finding]Entry{
 			"it.",
 		Who: "Cisco PIX with `fixup protocol smtp` lets only the seven commands of RFC 821's least set through, " +
 			"and EHLO is none of them. An attacker who forges the refusal.",
-		Default: "Reports it. Under `starttls: require` the connection is ended by default. A server of which no EHLO " +
-			"reply is remembered may simply be old, and is no finding.",
+		Default: "Reports it, when the HELO is taken, with the time of the last EHLO that was. Under `starttls: " +
+			"require` the connection is ended by default. A server of which no EHLO reply is remembered may " +
+			"simply be old, and is no finding.",
 		Advice: "Switch off the SMTP inspection of the box between (PIX: `no fixup protocol smtp 25`). If the server " +
 			"was replaced by an older one on purpose: `keepword history forget ADDRESS`.",
 		Next: "Switch off SMTP inspection between; if the server was changed on purpose, forget ADDRESS.",

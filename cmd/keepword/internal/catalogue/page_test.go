@@ -111,7 +111,7 @@ func wrap(text, indent string) string {
 	const width = 92
 	var b strings.Builder
 	column := 0
-	for i, word := range strings.Split(text, " ") {
+	for i, word := range words(text) {
 		switch {
 		case i == 0:
 		case column+1+len(word) > width:
@@ -125,4 +125,16 @@ func wrap(text, indent string) string {
 		column += len(word)
 	}
 	return b.String()
+}
+
+// words cuts text at its blanks, but for those within backquotes: a command is copied whole.
+func words(text string) (list []string) {
+	for _, w := range strings.Split(text, " ") {
+		if n := len(list); n > 0 && strings.Count(list[n-1], "`")%2 != 0 {
+			list[n-1] += " " + w
+		} else {
+			list = append(list, w)
+		}
+	}
+	return list
 }

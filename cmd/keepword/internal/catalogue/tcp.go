@@ -113,7 +113,7 @@ var tcp = map[verdict.Finding]Entry{
 		Why: "What was in them nobody has read: commands, the beginning of TLS, the end of mail data. From there " +
 			"on keepword would be guessing.",
 		Who: "Queues that overflowed while `when.queue_full` is `pass`; routes on which one direction, or a part " +
-			"of the packets, takes another way; a restart.",
+			"of the packets, takes another way.",
 		Default: "Reports it, and lets the session through unread from there. Where commands are kept from the server " +
 			"(`starttls: require` or `hide`, or an action `refuse`) it is ended instead, whatever the action: one " +
 			"of them could have passed.",

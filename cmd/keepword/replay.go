@@ -99,17 +99,30 @@ func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptio
 		defer f.Close()
 		r = f
 	}
+	how := replaying{passive: !*opt.inline, ignoreChecksums: *opt.checksums != "verify", seed: seed}
+	return inspectCapture(ctx, cfg, how, r, path, sink)
+}
+
+// replaying is how a capture is inspected.
+type replaying struct {
+	passive, ignoreChecksums bool
+	seed                     uint64 // where the flows' ids begin
+}
+
+// inspectCapture inspects the capture in r, whose name is path.
+func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io.Reader, path string, sink inspect.Sink) error {
 	p := inspect.New(inspect.Config{
 		Policy:     policy.New(cfg.Policy()),
 		Ports:      cfg.Ports,
 		Limits:     limits(cfg, 1),
 		MemoryFull: whens[cfg.When.MemoryFull],
 		Midstream:  whens[cfg.When.Midstream],
-		Passive:    !*opt.inline,
+		Passive:    how.passive,
 		Sink:       sink,
-		Seed:       seed,
+		Seed:       how.seed,
+		Account:    account,
 	})
-	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: *opt.checksums != "verify"})
+	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: how.ignoreChecksums})
 	p.Flush(stats.Last)
 	return err
 }

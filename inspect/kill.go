@@ -51,7 +51,8 @@ func (p *Pipeline) repliesDue(s *session) bool {
 	switch s.phase {
 	case dialogue:
 		_, waits := s.dlg.Next()
-		return waits || s.half[toClient].given.Less(s.half[toClient].parsed)
+		_, begun := s.dlg.ClientPartial() // a command whose reply it will wait for
+		return waits || begun > 0 || s.half[toClient].given.Less(s.half[toClient].parsed)
 	case handshaking: // the 220 is in the packet at hand
 		return !s.led.Implicit() && s.half[toClient].given.LessEq(s.answer.start)
 	}

@@ -198,7 +198,7 @@ func (p *Pipeline) gap(s *session, d int) {
 	h.given = h.given.Max(h.unseen) // the receiver expects what is next
 	s.lost = true
 	action := s.rules.Action(verdict.Gap)
-	if s.rules.EditsCommands {
+	if s.editsCommands() {
 		action = verdict.Kill // what is to be refused could pass unread
 	}
 	when := WhenPass
@@ -371,7 +371,7 @@ func (p *Pipeline) mayPassAhead(s *session, d int) bool {
 		return true
 	}
 	m := s.dlg.Mode()
-	return d == toServer && !s.rules.EditsCommands && (m == smtp.MailData || m == smtp.Chunk)
+	return d == toServer && !s.editsCommands() && (m == smtp.MailData || m == smtp.Chunk)
 }
 
 // inspect reads all that may be read, in both directions. The client's octets go

@@ -18,12 +18,15 @@ type Fixture struct {
 	Special string
 	// Play is what both ends do.
 	Play step
+	// Next is played behind it where the action is hide: a next session with the server.
+	Next step
 
-	// StartTLS and With are the server's settings beside the finding's own action, MinTLS
-	// is that of all servers.
+	// StartTLS is the server's setting.
 	StartTLS policy.StartTLS
-	With     map[v.Finding]v.Action
-	// Before are the findings that are due before this one, because its play needs them.
+	// Default is the action where none is set, if it is not the catalogue's.
+	Default v.Action
+	// Before are the findings that are due before this one, because its play needs them, and
+	// the actions that are set for them.
 	Before []Report
 
 	// Told says that a client whose connection is ended waits for a reply in clear text, so
@@ -64,6 +67,34 @@ func (f *Fixture) Name() string {
 		return f.Finding.String()
 	}
 	return f.Finding.String() + " (" + f.Variant + ")"
+}
+
+// pinned are the actions that its play needs to be set.
+func (f *Fixture) pinned() map[v.Finding]v.Action {
+	all := map[v.Finding]v.Action{}
+	for _, r := range f.Before {
+		all[r.Finding] = r.Action
+	}
+	return all
+}
+
+// fallback is the action where none is set.
+func (f *Fixture) fallback() v.Action {
+	if f.Default != v.Pass {
+		return f.Default
+	}
+	return policy.Default(f.Finding)
+}
+
+// play plays f.
+func (f *Fixture) play(p *play, m setting) {
+	f.Play(p)
+	switch effect := f.effect(m); {
+	case effect == v.Hide:
+		f.Next(p)
+	case effect == v.Kill && m.mode == v.Enforce:
+		p.afterwards()
+	}
 }
 
 // reports returns what events are due for the finding itself.

@@ -65,6 +65,8 @@ func judge(f *Fixture, m setting, p *play) []string {
 		return faults
 	case v.Refuse:
 		return append(faults, refused(f, p)...)
+	case v.Hide:
+		return append(faults, hidden(p)...)
 	case v.Delay:
 		if p.early != len(p.heard[server])-len(clientHello())-2*len(protected(tls13)) {
 			faults = append(faults, "the ClientHello was not held until the 220")
@@ -135,6 +137,20 @@ func refused(f *Fixture, p *play) (faults []string) {
 	reply = reply[strings.LastIndexByte(strings.TrimRight(reply, "\r\n"), '\n')+1:]
 	if !strings.HasPrefix(reply, f.Refusal+" ") || f.Refusal == "" || len(p.heard[client]) != len(p.said[server]) {
 		faults = append(faults, fmt.Sprintf("the client heard %q, want %q in as many octets as %q", reply, f.Refusal, p.said[server]))
+	}
+	return faults
+}
+
+// hidden fails unless the first session passed as it was, and the next one did not see the
+// offer, in a reply of the same length.
+func hidden(p *play) (faults []string) {
+	said, heard := p.said[server], p.heard[client]
+	begin := strings.LastIndex(said, greeting)
+	if len(heard) != len(said) || heard[:begin] != said[:begin] || strings.Contains(heard[begin:], "STARTTLS") || !strings.Contains(said[begin:], "STARTTLS") {
+		faults = append(faults, fmt.Sprintf("the client heard %q", heard[min(begin, len(heard)):]))
+	}
+	if p.heard[server] != p.said[client] {
+		faults = append(faults, "the server did not hear what the client said")
 	}
 	return faults
 }

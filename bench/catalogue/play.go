@@ -175,8 +175,8 @@ func answer(p *play) {
 	p.put(client, packet.ACK, "")
 }
 
-// newConnection goes on with another connection.
-func newConnection(p *play) { p.again(); open(p) }
+// again goes on with another connection.
+func again(p *play) { p.again() }
 
 // pause lets time pass.
 func pause(d time.Duration) step { return func(p *play) { p.wire.rest(d) } }

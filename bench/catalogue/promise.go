@@ -32,9 +32,9 @@ func agreed() step {
 // promise are the fixtures of the promise: offered, asked, answered, begun.
 func promise() []*Fixture {
 	return []*Fixture{
-		{Finding: v.OfferRefused, Told: true,
+		{Finding: v.OfferRefused, Told: true, Next: script(again, introduced(offer)),
 			Play: script(introduced(offer), c(startTLS), s("554 no security subsystem\r\n"))},
-		{Finding: v.OfferRefusedTemporarily, Told: true,
+		{Finding: v.OfferRefusedTemporarily, Told: true, Next: script(again, introduced(offer)),
 			Play: script(introduced(offer), c(startTLS), s("454 not available\r\n"))},
 		{Finding: v.TLSRateLimited, Told: true,
 			Play: script(introduced(offer), c(startTLS), s("454 too many new TLS sessions\r\n"))},
@@ -58,6 +58,16 @@ func promise() []*Fixture {
 		{Finding: v.HandshakeFailed, Play: script(agreed(), s(refusal()))},
 		{Finding: v.PlaintextAfterTLS,
 			Play: script(agreed(), s(serverHello(tls13)), c(protected(tls13)), s("250 in the clear\r\n"))},
+		{Finding: v.DowngradedAfterFailure, Told: true, Before: []Report{{v.HandshakeFailed, v.Log}},
+			Play: script(agreed(), s(refusal()), again, introduced(offer), c(mail), s(ok))},
+		{Finding: v.OfferVanished, Told: true,
+			Play: script(introduced(offer), again, introduced(noOffer))},
+		{Finding: v.OfferVanished, Variant: "starttls: require", Told: true, StartTLS: policy.Require, Default: v.Kill,
+			Special: "killed where nothing else is set",
+			Play:    script(introduced(offer), again, introduced(noOffer))},
+		{Finding: v.EHLORefused, Told: true, Play: ehloRefused()},
+		{Finding: v.EHLORefused, Variant: "starttls: require", Told: true, StartTLS: policy.Require, Default: v.Kill,
+			Special: "killed where nothing else is set", Play: ehloRefused()},
 		{Finding: v.OfferMasked, Told: true,
 			Play: script(open, s(greeting), c(ehlo), s("250-mx.example\r\n250-XXXXXXXA\r\n250 8BITMIME\r\n"))},
 		{Finding: v.GreetingMasked, Told: true,
@@ -82,6 +92,11 @@ func promise() []*Fixture {
 			Play: script(introduced("250-mx.example\r\n250-X-ANONYMOUSTLS\r\n250 8BITMIME\r\n"),
 				c("X-ANONYMOUSTLS\r\n"), s(ready), c(clientHello()), secured(tls13))},
 	}
+}
+
+// ehloRefused is a server that takes EHLO, and then does not.
+func ehloRefused() step {
+	return script(introduced(noOffer), again, open, s(greeting), c(ehlo), s("502 what?\r\n"), c("HELO client.example\r\n"), s(bare))
 }
 
 // silence is reported as such first, and the action follows where that is more.

@@ -8,6 +8,7 @@ import (
 
 	"keepword/dataplane"
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/policy"
 	v "keepword/inspect/verdict"
 )
@@ -28,6 +29,7 @@ func newPureWire(c policy.Config) *pureWire {
 	w := &pureWire{now: begin, held: map[uint32][]byte{}, arrive: map[netip.AddrPort]func(side, []byte){}}
 	w.pipeline = inspect.New(inspect.Config{
 		Policy: policy.New(c), Ports: []uint16{25},
+		History:    history.New(history.Config{Servers: 10, Breaker: history.Breaker{Failures: 2, Retry: int64(24 * time.Hour)}}),
 		Limits:     inspect.Limits{Flows: 100, Memory: 16 << 20, FlowMemory: 256 << 10},
 		MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass, Sink: w,
 	})
@@ -36,6 +38,9 @@ func newPureWire(c policy.Config) *pureWire {
 
 // Finding is inspect.Sink's.
 func (w *pureWire) Finding(f *inspect.FindingRecord) {
+	if f.Breaker.Changed() {
+		return // no finding of its own
+	}
 	w.events = append(w.events, event{
 		finding: f.Finding.String(), action: f.Action.String(), mode: f.Mode.String(), reason: f.Reason,
 	})
@@ -122,32 +127,43 @@ func (w *pureWire) counts() (list []string) {
 type pureCase struct {
 	*Fixture
 	setting
-	global bool // the action is set for all servers, else for the one that matches
-	ipv6   bool
+	place place // of the action
+	ipv6  bool
+}
+
+// place is where an action is set.
+type place int
+
+const (
+	nowhere place = iota
+	everywhere
+	oneServer
+)
+
+func (p place) String() string {
+	return [...]string{"by default", "set globally", "set for the server"}[p]
 }
 
 func (c pureCase) String() string {
-	where, ip := "for the server", 4
-	if c.global {
-		where = "globally"
-	}
+	ip := 4
 	if c.ipv6 {
 		ip = 6
 	}
-	return fmt.Sprintf("%s: %v %s, %v, IPv%d", c.Name(), c.action, where, c.mode, ip)
+	return fmt.Sprintf("%s: %v %v, %v, IPv%d", c.Name(), c.action, c.place, c.mode, ip)
 }
 
 // pureCases are all: each fixture under each action that makes sense, set in both places,
 // in both modes, over both IP versions.
 func pureCases(all []*Fixture) (list []pureCase) {
 	for _, f := range all {
-		for _, a := range policy.Allowed(f.Finding) {
-			for i := range 8 {
-				mode := v.Enforce
-				if i&1 != 0 {
-					mode = v.Observe
+		for _, mode := range []v.Mode{v.Enforce, v.Observe} {
+			for _, ipv6 := range []bool{false, true} {
+				list = append(list, pureCase{f, setting{mode: mode, action: f.fallback()}, nowhere, ipv6})
+				for _, a := range policy.Allowed(f.Finding) {
+					list = append(list,
+						pureCase{f, setting{mode: mode, action: a}, everywhere, ipv6},
+						pureCase{f, setting{mode: mode, action: a}, oneServer, ipv6})
 				}
-				list = append(list, pureCase{f, setting{mode: mode, action: a}, i&2 != 0, i&4 != 0})
 			}
 		}
 	}
@@ -163,20 +179,15 @@ var pureServers = map[bool][2]netip.Addr{
 // config is the policy of a case. What the fixture itself needs is set for both servers.
 func (c pureCase) config() policy.Config {
 	servers := pureServers[c.ipv6]
-	own := map[v.Finding]v.Action{c.Finding: c.action}
 	p := policy.Config{Mode: c.mode, MinTLS: minTLS}
-	matching := policy.Server{StartTLS: c.StartTLS, Actions: map[v.Finding]v.Action{}}
-	for f, a := range c.With {
-		matching.Actions[f] = a
-	}
-	other := matching
-	if c.global {
-		p.Actions = own
-	} else {
-		matching.Actions = map[v.Finding]v.Action{c.Finding: c.action}
-		for f, a := range c.With {
-			matching.Actions[f] = a
-		}
+	other := policy.Server{StartTLS: c.StartTLS, Actions: c.pinned()}
+	matching := other
+	switch c.place {
+	case everywhere:
+		p.Actions = map[v.Finding]v.Action{c.Finding: c.action}
+	case oneServer:
+		matching.Actions = c.pinned()
+		matching.Actions[c.Finding] = c.action
 	}
 	matching.Match = []netip.Prefix{netip.PrefixFrom(servers[0], servers[0].BitLen())}
 	p.Servers = []policy.Server{matching, other}
@@ -192,8 +203,8 @@ func (c pureCase) play() (faults []string) {
 	servers := pureServers[c.ipv6]
 	for i, addr := range servers {
 		m := c.setting
-		if i == 1 && !c.global {
-			m.action = policy.Default(c.Finding)
+		if i == 1 && c.place == oneServer {
+			m.action = c.fallback()
 		}
 		for _, f := range c.playWith(addr, m) {
 			faults = append(faults, fmt.Sprintf("%v, server %d (%v): %s", c, i+1, m.action, f))
@@ -210,10 +221,7 @@ func (c pureCase) playWith(to netip.Addr, m setting) []string {
 	}
 	port := uint16(40000)
 	p := start(w, from, to, func() uint16 { port++; return port })
-	c.Play(p)
-	if c.effect(m) == v.Kill && m.mode == v.Enforce {
-		p.afterwards()
-	}
+	c.Fixture.play(p, m)
 	faults := judge(c.Fixture, m, p)
 	if m.mode == v.Observe && len(w.meddled) > 0 {
 		faults = append(faults, fmt.Sprintf("in observe: %q", w.meddled))

@@ -37,7 +37,7 @@ func lines() []*Fixture {
 			Play: script(intoData(), c(smuggled), c(".\r\n"), s(ok))},
 		{Finding: v.SmugglingConfirmed, Told: true,
 			Before: []Report{{v.Smuggling, v.Log}},
-			Play: script(intoData(), c(smuggled), s("250 queued\r\n"))},
+			Play:   script(intoData(), c(smuggled), s("250 queued\r\n"))},
 		{Finding: v.BareNewline, Told: true,
 			Play: script(introduced(offer), c("NOOP\n"), s(ok))},
 		{Finding: v.NULOctet, Told: true,

@@ -46,7 +46,7 @@ func capture(path string, cases []*shippedCase) error {
 	}
 	port := uint16(10000)
 	for _, c := range cases {
-		p := start(t, shippedClient, c.server, func() uint16 { port++; return port })
+		p := start(t, c.client(), c.server, func() uint16 { port++; return port })
 		c.Play(p)
 		if c.effect(c.setting) == v.Hide {
 			c.Next(p)

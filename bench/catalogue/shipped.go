@@ -28,19 +28,34 @@ func (c *shippedCase) String() string {
 	return fmt.Sprintf("%s: %v %v, %v", c.Name(), c.action, c.place, c.mode)
 }
 
-// The addresses of the cases (RFC 2544 appendix C.2.2: for tests of devices in a network).
-var (
-	shippedServers = netip.MustParsePrefix("198.18.0.0/16")
-	shippedClient  = netip.MustParseAddr("198.19.0.1")
-)
+// The networks of the cases' clients and servers, by IP version (RFC 2544 appendix C.2.2,
+// RFC 5180 §8: for tests of devices in a network). Neighbours differ in their version.
+var networks = map[side][2]netip.Prefix{
+	server: {netip.MustParsePrefix("198.18.0.0/16"), netip.MustParsePrefix("2001:2:0:18::/64")},
+	client: {netip.MustParsePrefix("198.19.0.0/16"), netip.MustParsePrefix("2001:2:0:19::/64")},
+}
+
+// serverOf returns the server of the case with a number.
+func serverOf(number int) netip.Addr {
+	b := networks[server][number%2].Addr().AsSlice()
+	b[len(b)-2], b[len(b)-1] = byte(number>>8), byte(number)
+	addr, _ := netip.AddrFromSlice(b)
+	return addr
+}
+
+// client returns the client of a case.
+func (c *shippedCase) client() netip.Addr {
+	if c.server.Is4() {
+		return networks[client][0].Addr().Next()
+	}
+	return networks[client][1].Addr().Next()
+}
 
 // shippedCases are those of one run in a mode: each fixture with no action set, and with
 // each that makes sense set for its server.
 func shippedCases(all []*Fixture, mode v.Mode, brief bool) (list []*shippedCase) {
-	addr := shippedServers.Addr()
 	add := func(f *Fixture, a v.Action, at place) {
-		addr = addr.Next()
-		list = append(list, &shippedCase{f, setting{mode: mode, action: a, brief: brief}, at, addr})
+		list = append(list, &shippedCase{f, setting{mode: mode, action: a, brief: brief}, at, serverOf(len(list) + 1)})
 	}
 	for _, f := range all {
 		add(f, f.fallback(), nowhere)
@@ -54,11 +69,9 @@ func shippedCases(all []*Fixture, mode v.Mode, brief bool) (list []*shippedCase)
 // globalCases are those of one run in which an action is set for all servers, for each
 // finding for which it makes sense.
 func globalCases(all []*Fixture, mode v.Mode, a v.Action) (list []*shippedCase) {
-	addr := shippedServers.Addr()
 	for _, f := range all {
 		if slices.Contains(policy.Allowed(f.Finding), a) {
-			addr = addr.Next()
-			list = append(list, &shippedCase{f, setting{mode: mode, action: a}, everywhere, addr})
+			list = append(list, &shippedCase{f, setting{mode: mode, action: a}, everywhere, serverOf(len(list) + 1)})
 		}
 	}
 	return list

@@ -128,7 +128,7 @@ func (f *Fixture) events(m setting) (list []string) {
 	return list
 }
 
-// counts returns the counters that must not be zero.
+// counts returns what must be counted, each as often as it must be.
 func (f *Fixture) counts(m setting) (list []string) {
 	for _, r := range f.Before {
 		list = append(list, r.String())

@@ -115,10 +115,10 @@ func (w *pureWire) deliver(pkt []byte) {
 	}
 }
 
-// counts returns the counters that are not zero.
+// counts returns what was counted, each as often as it was.
 func (w *pureWire) counts() (list []string) {
 	for _, c := range w.pipeline.Stats().Findings {
-		list = append(list, Report{c.Finding, c.Action}.String())
+		list = append(list, slices.Repeat([]string{Report{c.Finding, c.Action}.String()}, int(c.Count))...)
 	}
 	return list
 }

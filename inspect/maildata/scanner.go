@@ -60,7 +60,8 @@ const (
 	cuts
 )
 
-// Scanner follows the mail data of one DATA. Init makes it ready.
+// Scanner follows the mail data of one DATA, or of the BDATs of one message. Init or
+// InitChunks makes it ready.
 type Scanner struct {
 	line   reader      // the line at hand, where it is read as a command
 	length uint32      // of the line at hand so far; saturated at maxLength
@@ -69,6 +70,7 @@ type Scanner struct {
 	tail   tail
 	dotted bool // the line at hand begins with a dot
 	told   Kind // None, LongLine or EndlessLine: the longest that was reported
+	chunks bool // the octets of BDAT, which nothing among them ends
 }
 
 // maxLength keeps Scanner.length from wrapping. It is beyond every limit.
@@ -76,6 +78,11 @@ const maxLength = 16 * MaxLine
 
 // Init makes s the start of mail data, behind the CRLF of the DATA line.
 func (s *Scanner) Init() { *s = Scanner{tail: atStart} }
+
+// InitChunks makes s the start of a message that comes by BDAT (RFC 3030 §2). Its octets
+// are counted: CRLF.CRLF among them is text, and any line may be as long as it will. But a
+// server that hands the message on by DATA gives the lenient endings in it to the next one.
+func (s *Scanner) InitChunks() { *s = Scanner{tail: atStart, told: EndlessLine, chunks: true} }
 
 // Warm reads s, and returns something of it (see flow.Table's Begin).
 func (s *Scanner) Warm() uint64 { return uint64(s.length) }
@@ -151,6 +158,9 @@ func (s *Scanner) limit() int {
 
 // step follows one octet.
 func (s *Scanner) step(c byte) Kind {
+	if s.chunks && s.tail.open() && c != '\n' {
+		s.end(openEnd)
+	}
 	tooLong := s.measure(c)
 	smuggling := false
 	if isLineEnd(c) {
@@ -160,13 +170,13 @@ func (s *Scanner) step(c byte) Kind {
 		s.line.next(c)
 	}
 	e, end := s.tail.next(c)
-	if end {
+	switch {
+	case end && !s.chunks:
 		return EndOfData
-	}
-	if e != 0 {
-		s.ending = e
-		s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
-		s.line = reader{stage: stageVerb, first: true}
+	case end:
+		s.tail = atStart // a CRLF like any other
+	case e != 0 && !(s.chunks && s.tail.open()):
+		s.end(e)
 	}
 	if smuggling {
 		return Smuggling
@@ -175,6 +185,13 @@ func (s *Scanner) step(c byte) Kind {
 		s.told = tooLong
 	}
 	return tooLong
+}
+
+// end begins to read the lines behind a lenient ending.
+func (s *Scanner) end(e Ending) {
+	s.ending = e
+	s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
+	s.line = reader{stage: stageVerb, first: true}
 }
 
 // measure counts an octet of the line. A line that gets too long with an octet that

@@ -9,6 +9,15 @@ import (
 	v "keepword/inspect/verdict"
 )
 
+// outcome is what became of one case.
+type outcome struct {
+	finding v.Finding
+	action  v.Action // that was set
+	mode    v.Mode
+	name    string
+	faults  []string
+}
+
 // event is a finding as it was reported.
 type event struct {
 	finding, action, mode, reason string

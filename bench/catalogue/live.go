@@ -18,9 +18,21 @@ import (
 	v "keepword/inspect/verdict"
 )
 
+// liveAll plays each mode's cases, both modes at the same time.
+func liveAll(ctx context.Context, all []*Fixture) ([]outcome, error) {
+	modes := []v.Mode{v.Enforce, v.Observe}
+	lists, errs := make([][]outcome, len(modes)), make([]error, len(modes))
+	var playing sync.WaitGroup
+	for i, mode := range modes {
+		playing.Go(func() { lists[i], errs[i] = live(ctx, shippedCases(all, mode, true)) })
+	}
+	playing.Wait()
+	return slices.Concat(lists...), errors.Join(errs...)
+}
+
 // live plays cases, of one mode all, at the same time through keepword on the gateway of a
-// lab of their own, and says what is wrong with what arrived, was reported and was counted.
-func live(ctx context.Context, cases []*shippedCase) (faults []string, err error) {
+// lab of their own, and judges what arrived, was reported and was counted.
+func live(ctx context.Context, cases []*shippedCase) ([]outcome, error) {
 	l, err := lab.New(lab.Options{})
 	if err != nil {
 		return nil, err
@@ -37,11 +49,10 @@ func live(ctx context.Context, cases []*shippedCase) (faults []string, err error
 	if err != nil {
 		return nil, err
 	}
-	faults, err = playAll(l, cases)
+	faults, err := playAll(l, cases)
+	var counted []outcome
 	if err == nil {
-		var more []string
-		more, err = judgeMetrics(ctx, l, cases)
-		faults = append(faults, more...)
+		counted, err = judgeMetrics(ctx, l, cases)
 	}
 	if err := errors.Join(err, k.Stop()); err != nil {
 		return nil, err
@@ -58,7 +69,11 @@ func live(ctx context.Context, cases []*shippedCase) (faults []string, err error
 	if err != nil {
 		return nil, err
 	}
-	return append(faults, judgeReported(cases, told)...), nil
+	outcomes := judgeReported(cases, told)
+	for i := range outcomes {
+		outcomes[i].faults = append(outcomes[i].faults, faults[i]...)
+	}
+	return append(outcomes, counted...), nil
 }
 
 // routes has the gateway lead the cases' networks to both hosts, whose kernels take no
@@ -81,8 +96,9 @@ func routes(ctx context.Context, l *lab.Lab) error {
 	return nil
 }
 
-// playAll plays all cases at once.
-func playAll(l *lab.Lab, cases []*shippedCase) ([]string, error) {
+// playAll plays all cases at once, and returns what is wrong with what became of the octets
+// of each.
+func playAll(l *lab.Lab, cases []*shippedCase) ([][]string, error) {
 	y, err := newYard(l)
 	if err != nil {
 		return nil, err
@@ -97,18 +113,15 @@ func playAll(l *lab.Lab, cases []*shippedCase) ([]string, error) {
 			w := newLiveWire(y)
 			p := start(w, c.client(), c.server, func() uint16 { return uint16(port.Add(1)) })
 			c.play(p, c.setting)
-			for _, f := range judge(c.Fixture, c.setting, p) {
-				faults[i] = append(faults[i], fmt.Sprintf("%v: %s", c, f))
-			}
-			errs[i] = w.err
+			faults[i], errs[i] = judge(c.Fixture, c.setting, p), w.err
 		})
 	}
 	playing.Wait()
-	return slices.Concat(faults...), errors.Join(errs...)
+	return faults, errors.Join(errs...)
 }
 
-// judgeMetrics says what is wrong with the counters of findings.
-func judgeMetrics(ctx context.Context, l *lab.Lab, cases []*shippedCase) (faults []string, err error) {
+// judgeMetrics judges the counters of findings; each that is not as it must be is an outcome.
+func judgeMetrics(ctx context.Context, l *lab.Lab, cases []*shippedCase) (list []outcome, err error) {
 	const settled = 500 * time.Millisecond // the counters are published now and then
 	time.Sleep(settled)
 	want := map[string]int{}
@@ -124,11 +137,12 @@ func judgeMetrics(ctx context.Context, l *lab.Lab, cases []*shippedCase) (faults
 	for f := v.NoFinding + 1; f < v.Findings; f++ {
 		for a := v.Pass; a <= v.Kill; a++ {
 			if name := (Report{f, a}).String(); got[name] != want[name] {
-				faults = append(faults, fmt.Sprintf("metrics, %v: %s is counted %d times, want %d", cases[0].mode, name, got[name], want[name]))
+				fault := fmt.Sprintf("counted %d times, want %d", got[name], want[name])
+				list = append(list, outcome{f, a, cases[0].mode, "metrics: " + name, []string{fault}})
 			}
 		}
 	}
-	return faults, nil
+	return list, nil
 }
 
 // metrics returns the counters of findings, as a Report is written.

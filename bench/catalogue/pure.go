@@ -197,6 +197,14 @@ func (c pureCase) config() policy.Config {
 // minTLS is the lowest version without a finding, 1.2.
 const minTLS = 0x0303
 
+// pureAll plays all of them.
+func pureAll(all []*Fixture) (list []outcome) {
+	for _, c := range pureCases(all) {
+		list = append(list, outcome{c.Finding, c.action, c.mode, c.String(), c.play()})
+	}
+	return list
+}
+
 // play plays a case and returns what is wrong with it. Where the action is set for one
 // server, another's connection must keep the default.
 func (c pureCase) play() (faults []string) {
@@ -207,7 +215,7 @@ func (c pureCase) play() (faults []string) {
 			m.action = c.fallback()
 		}
 		for _, f := range c.playWith(addr, m) {
-			faults = append(faults, fmt.Sprintf("%v, server %d (%v): %s", c, i+1, m.action, f))
+			faults = append(faults, fmt.Sprintf("server %d (%v): %s", i+1, m.action, f))
 		}
 	}
 	return faults

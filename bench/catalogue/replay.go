@@ -58,9 +58,9 @@ func capture(path string, cases []*shippedCase) error {
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-// replay has the program inspect a capture of the cases, of one mode all, and says what is
-// wrong with what it reports.
-func replay(program, dir string, cases []*shippedCase) (faults []string, err error) {
+// replay has the program inspect a capture of the cases, of one mode all, and judges what it
+// reports.
+func replay(program, dir string, cases []*shippedCase) ([]outcome, error) {
 	path, conf := filepath.Join(dir, "cases.pcap"), filepath.Join(dir, "keepword.yaml")
 	if err := capture(path, cases); err != nil {
 		return nil, err
@@ -87,6 +87,27 @@ func replay(program, dir string, cases []*shippedCase) (faults []string, err err
 		return nil, err
 	}
 	return judgeReported(cases, events), nil
+}
+
+// replayAll is all that is done with keepword replay.
+func replayAll(all []*Fixture) (list []outcome, err error) {
+	dir, err := os.MkdirTemp("", "catalogue-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program, err := build(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, cases := range replayRuns(all) {
+		outcomes, err := replay(program, dir, cases)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, outcomes...)
+	}
+	return list, nil
 }
 
 // replayRuns are the runs of keepword replay, in both modes: one with each action set for

@@ -134,18 +134,17 @@ func reported(lines []byte) (map[netip.Addr][]event, error) {
 }
 
 // judgeReported says what is wrong with the events of a run.
-func judgeReported(cases []*shippedCase, events map[netip.Addr][]event) (faults []string) {
+func judgeReported(cases []*shippedCase, events map[netip.Addr][]event) (list []outcome) {
 	for _, c := range cases {
+		o := outcome{c.Finding, c.action, c.mode, c.String(), judgeEvents(c.Fixture, c.setting, events[c.server])}
 		for _, e := range events[c.server] {
 			if e.signature == 0 {
-				faults = append(faults, fmt.Sprintf("%v: %s has no signature_id", c, e.finding))
+				o.faults = append(o.faults, e.finding+" has no signature_id")
 			}
 		}
-		for _, f := range judgeEvents(c.Fixture, c.setting, events[c.server]) {
-			faults = append(faults, fmt.Sprintf("%v: %s", c, f))
-		}
+		list = append(list, o)
 	}
-	return faults
+	return list
 }
 
 // build builds the program into dir and returns where it is.

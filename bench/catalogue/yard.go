@@ -173,9 +173,9 @@ const (
 	backlog = 1024
 	// patience is how long a play waits for what comes of a packet. What is dropped or
 	// held takes that long.
-	patience = 400 * time.Millisecond
+	patience = 2 * time.Second
 	// quiet is how long nothing more has come when all has.
-	quiet = 40 * time.Millisecond
+	quiet = 50 * time.Millisecond
 	// longestPause is what a play waits for.
 	longestPause = 15 * time.Second
 )

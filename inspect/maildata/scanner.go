@@ -31,8 +31,8 @@ const (
 	None Kind = iota
 	// EndOfData: mail data has ended.
 	EndOfData
-	// Smuggling: a line behind a lenient ending reads as a command, the first line as any,
-	// one of the next ones as MAIL. Its last octet is the one with which some server takes
+	// Smuggling: a line behind a lenient ending reads as a command, the first line as any
+	// (see scope), one of the next ones as MAIL. Its last octet is the one with which some server takes
 	// the line for complete.
 	Smuggling
 	// LongLine: a line exceeds MaxTextLine, for the first time in these mail data.
@@ -123,7 +123,7 @@ func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
 // idle says that pass may take the octets that follow.
 func (s *Scanner) idle() bool {
-	return s.tail.empty() && s.line.stage.decided()
+	return s.tail.empty() && s.line.stage == stageNo
 }
 
 // pass consumes the octets at the beginning of b of which each alone changes nothing but
@@ -191,7 +191,7 @@ func (s *Scanner) step(c byte) Kind {
 func (s *Scanner) end(e Ending) {
 	s.ending = e
 	s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
-	s.line = reader{stage: stageVerb, first: true}
+	s.line = reader{stage: stageVerb, scope: first}
 }
 
 // measure counts an octet of the line. A line that gets too long with an octet that

@@ -33,7 +33,7 @@ const smuggled = "text\n.\nMAIL FROM:<ceo@example>\r\n"
 // lines are the fixtures of mail data and lines.
 func lines() []*Fixture {
 	return []*Fixture{
-		{Finding: v.Smuggling,
+		{Finding: v.Smuggling, Told: true,
 			Play: script(intoData(), c(smuggled), c(".\r\n"), s(ok))},
 		{Finding: v.SmugglingConfirmed, Told: true,
 			Before: []Report{{v.Smuggling, v.Log}},
@@ -49,12 +49,6 @@ func lines() []*Fixture {
 			Reports: func(m setting) []v.Action {
 				if m.action == v.Pass {
 					return nil
-				}
-				return []v.Action{v.Kill}
-			},
-			Counted: func(m setting) []v.Action {
-				if m.action == v.Pass {
-					return nil // its length is not known before its end
 				}
 				return []v.Action{v.Kill}
 			},

@@ -116,7 +116,9 @@ func replayRuns(all []*Fixture) (runs [][]*shippedCase) {
 	for _, mode := range []v.Mode{v.Enforce, v.Observe} {
 		runs = append(runs, shippedCases(all, mode, false))
 		for a := v.Pass; a <= v.Kill; a++ {
-			runs = append(runs, globalCases(all, mode, a))
+			if cases := globalCases(all, mode, a); len(cases) > 0 {
+				runs = append(runs, cases)
+			}
 		}
 	}
 	return runs

@@ -59,7 +59,7 @@ is how many cases went as they must; where not all did, it says of how many.
 	fmt.Fprint(w, "What the tests expect otherwise than an action's name says, as [findings.md](findings.md) does:\n\n")
 	for _, f := range r.fixtures {
 		if f.Special != "" {
-			fmt.Fprintf(w, "- `%v`: %s.\n", f.Finding, f.Special)
+			fmt.Fprintf(w, "- %s: %s.\n", f.Name(), f.Special)
 		}
 	}
 }

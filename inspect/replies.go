@@ -56,6 +56,13 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	if ev.Final {
 		p.say(s, SaidReply, uint16(ev.Code))
 	}
+	// No other command of RFC 5321 is answered 220 (§4.2.2), nor is a NOOP in the place of a
+	// refused one: it is a second answer to STARTTLS, and its sender begins TLS now.
+	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus && ev.To.Verb != smtp.VerbUnknown &&
+		ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
+	if late && ev.First && p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text) {
+		return
+	}
 	switch {
 	case ev.Surplus:
 		if ev.Final {
@@ -72,13 +79,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 			s.lost = true
 			p.pass(s)
 		}
-	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
-		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
-		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
-		// STARTTLS, and its sender begins TLS now.
-		if ev.First {
-			p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text)
-		}
+	case late:
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 5:

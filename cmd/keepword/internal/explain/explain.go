@@ -111,7 +111,7 @@ func newStory(s recent.Session) *story {
 		if f.Breaker.Changed() {
 			st.changes = append(st.changes, f)
 		} else {
-			st.findings = append(st.findings, f)
+			st.add(f)
 		}
 		if len(f.Said) >= len(st.said) {
 			st.said = f.Said
@@ -137,12 +137,22 @@ func newStory(s recent.Session) *story {
 	return st
 }
 
+// add adds a finding. Of one that was made again, as a silence is that lasts, the gravest
+// action counts.
+func (st *story) add(f inspect.FindingRecord) {
+	switch n := st.number(f.Finding); {
+	case n == 0:
+		st.findings = append(st.findings, f)
+	case f.Action > st.findings[n-1].Action:
+		st.findings[n-1] = f
+	}
+}
+
 // addUntold adds the findings of which only the dialogue knows: their alerts are gone.
 func (st *story) addUntold() {
 	for _, s := range st.said {
-		known := func(f inspect.FindingRecord) bool { return f.Finding == s.Finding }
-		if s.Kind == inspect.SaidFinding && !slices.ContainsFunc(st.findings, known) {
-			st.findings = append(st.findings, inspect.FindingRecord{Flow: st.ends, Time: s.Time, Finding: s.Finding, Action: s.Action})
+		if s.Kind == inspect.SaidFinding && st.number(s.Finding) == 0 {
+			st.add(inspect.FindingRecord{Flow: st.ends, Time: s.Time, Finding: s.Finding, Action: s.Action})
 		}
 	}
 }
@@ -247,7 +257,7 @@ func (t *text) findings(st *story) {
 	}
 	f := &st.findings[0]
 	e := catalogue.Of(f.Finding)
-	t.say(t.colour, t.label, fmt.Sprintf("%s: %s.", f.Finding, e.Title), maxLines)
+	t.say(t.colour, t.label, fmt.Sprintf("%s, at %s: %s.", f.Finding, st.since(f.Time), e.Title), maxLines)
 	if r := t.reason(f); r != "" {
 		t.say("", "", r, maxReason)
 	}

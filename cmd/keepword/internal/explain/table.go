@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepword/cmd/keepword/internal/report/page"
@@ -17,7 +18,7 @@ type row struct {
 	clientAt, client string // the time, and the word
 	serverAt, server string
 	promise, brief   string // what that is to the promise; brief where there is little room
-	marks            []int  // the findings at this place, by number
+	marks            []int  // the findings at this place, by number, the gravest first
 }
 
 // keptOfASession is how much of a session inspection keeps (inspect.Said): of a longer one
@@ -65,7 +66,7 @@ func (l *layout) add(s *inspect.Said) {
 		l.reply(s.Code, at)
 	case inspect.SaidClientHello:
 		l.hello = len(l.rows)
-		l.rows = append(l.rows, row{clientAt: at, client: "ClientHello", promise: "begun by the client alone", brief: "by the client alone"})
+		l.rows = append(l.rows, row{clientAt: at, client: "ClientHello", promise: "begun by the client alone", brief: "client alone"})
 	case inspect.SaidServerHello:
 		l.serverHello(s.Version, at)
 	case inspect.SaidAlert:
@@ -96,7 +97,7 @@ func (l *layout) command(v smtp.Verb, at string) {
 		}
 	case smtp.VerbMAIL:
 		if !l.tls {
-			r.promise = "mail in clear text"
+			r.promise, r.brief = "mail in clear text", "in clear"
 		}
 	case smtp.VerbPROXY: // nobody answers it
 		l.rows = append(l.rows, r)
@@ -137,7 +138,7 @@ func (l *layout) serverHello(version uint16, at string) {
 	}
 	l.last, l.hello = l.hello, -1
 	r := &l.rows[l.last]
-	r.serverAt, r.server, r.promise, r.brief = at, "ServerHello", "begun: "+versionName(version), ""
+	r.serverAt, r.server, r.promise, r.brief = at, "ServerHello", "begun: "+versionName(version), "begun"
 }
 
 // mark puts a finding beside what was said last.
@@ -148,6 +149,7 @@ func (l *layout) mark(s *inspect.Said, at string) {
 	r := &l.rows[l.last]
 	if n := l.st.number(s.Finding); !slices.Contains(r.marks, n) {
 		r.marks = append(r.marks, n)
+		slices.Sort(r.marks)
 	}
 }
 
@@ -168,7 +170,7 @@ func (l *layout) offer() {
 	has := func(s starttls.Step) bool { return slices.Contains(l.st.flow.Steps, s) }
 	switch {
 	case has(starttls.StepHidden):
-		r.promise, r.brief = "offered, hidden by keepword", "offered, hidden"
+		r.promise, r.brief = "offered, hidden by keepword", "hidden"
 	case has(starttls.StepOffered):
 		r.promise = "offered"
 	default:
@@ -210,10 +212,14 @@ func (t *text) table(rows []row, most int) {
 }
 
 func (t *text) row(r *row) {
-	mark, colour := t.marked(r)
 	promise := r.promise
-	if r.brief != "" && mark != "" && len(promise)+1+len(mark) > promiseWidth {
+	mark, colour := t.marked(r.marks)
+	if len(promise)+1+len(mark) > promiseWidth && r.brief != "" {
 		promise = r.brief
+	}
+	if len(promise)+1+len(mark) > promiseWidth {
+		mark, _ = t.marked(r.marks[:1])
+		mark += ", ..."
 	}
 	if promise != "" && mark != "" {
 		promise += " "
@@ -225,26 +231,18 @@ func (t *text) row(r *row) {
 	t.WriteString(line + t.paint(colour, mark) + "\n")
 }
 
-// marked says what was found at a row.
-func (t *text) marked(r *row) (mark, colour string) {
-	if len(r.marks) == 0 {
+// marked says what was found at a row, the gravest first.
+func (t *text) marked(marks []int) (mark, colour string) {
+	if len(marks) == 0 {
 		return "", ""
 	}
-	marks := slices.Clone(r.marks)
-	slices.Sort(marks)
-	colour = yellow
-	var parts []string
-	for _, n := range marks {
-		if n == 1 {
-			parts = append(parts, t.here)
-			colour = t.colour
-		} else {
-			parts = append(parts, fmt.Sprint(n))
-		}
+	parts := make([]string, len(marks))
+	for i, n := range marks {
+		parts[i] = strconv.Itoa(n)
 	}
-	const mostMarks = 3 // of 2 digits they fit behind every brief text
-	if len(parts) > mostMarks {
-		parts = append(parts[:mostMarks], "...")
+	colour = yellow
+	if marks[0] == 1 {
+		parts[0], colour = t.here, t.colour
 	}
 	return "<< " + strings.Join(parts, ", "), colour
 }
@@ -255,13 +253,16 @@ func (t *text) marked(r *row) (mark, colour string) {
 // takes a line each time.
 func choose(rows []row, most int) []bool {
 	gravest := slices.IndexFunc(rows, func(r row) bool { return slices.Contains(r.marks, 1) })
-	const numbers, near, promises, others = 0, 100, 200, 300 // more than there are rows
+	const numbers, near, promises, others = 0, 100, 200, 300 // apart by more than there are rows
+	const beside = 2
 	weight := func(i int) int {
 		switch d := max(i-gravest, gravest-i); {
 		case len(rows[i].marks) > 0:
 			return numbers + slices.Min(rows[i].marks)
-		case i == 0 || i == len(rows)-1 || gravest >= 0 && d <= 2:
+		case gravest >= 0 && d <= beside:
 			return near + d
+		case i == 0 || i == len(rows)-1:
+			return near + beside
 		case rows[i].promise != "":
 			return promises
 		}

@@ -254,15 +254,16 @@ func (t *text) marked(marks []int) (mark, colour string) {
 func choose(rows []row, most int) []bool {
 	gravest := slices.IndexFunc(rows, func(r row) bool { return slices.Contains(r.marks, 1) })
 	const numbers, near, promises, others = 0, 100, 200, 300 // apart by more than there are rows
-	const beside = 2
 	weight := func(i int) int {
 		switch d := max(i-gravest, gravest-i); {
 		case len(rows[i].marks) > 0:
 			return numbers + slices.Min(rows[i].marks)
-		case gravest >= 0 && d <= beside:
-			return near + d
+		case gravest >= 0 && d == 1:
+			return near
 		case i == 0 || i == len(rows)-1:
-			return near + beside
+			return near + 1
+		case gravest >= 0 && d == 2:
+			return near + 2
 		case rows[i].promise != "":
 			return promises
 		}

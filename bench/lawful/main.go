@@ -3,7 +3,7 @@
 // anything was done to one: a packet dropped, altered, held back or sent, or a finding
 // that asks for it.
 //
-//	go run ./bench/lawful [-n 2400] [-seed 0] [DIR...]
+//	go run ./bench/lawful [-n 2200] [-seed 0] [DIR...]
 //	go run ./bench/lawful -record DIR
 //
 // The first judges n generated dialogues, each in every cut, and the captures of the
@@ -36,7 +36,7 @@ const testdata = "bench/lawful/testdata"
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("lawful", flag.ExitOnError)
-	n := flags.Int("n", 2400, "number of generated dialogues")
+	n := flags.Int("n", 2200, "number of generated dialogues")
 	seed := flags.Uint64("seed", 0, "seed of the first; each has the next")
 	verbose := flags.Bool("v", false, "name everything that was judged, with its findings")
 	recordTo := flags.String("record", "", "record captures into this `directory`, and judge them only")
@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	dirs := flags.Args()
 	if *recordTo != "" {
-		if err := recordAll(ctx, *recordTo, sessions, out); err != nil {
+		if err := recordAll(ctx, *recordTo, out); err != nil {
 			return err
 		}
 		dirs, *n = []string{*recordTo}, 0

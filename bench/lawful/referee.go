@@ -68,7 +68,7 @@ func newReferee() *referee {
 	r.pipeline = inspect.New(inspect.Config{
 		Policy: policy.New(policy.Config{Mode: verdict.Enforce}), Ports: ports,
 		// FlowMemory is the built-in default; the others are beyond what is played at once.
-		Limits:     inspect.Limits{Flows: 1000, Memory: 64 << 20, FlowMemory: 256 << 10},
+		Limits:     inspect.Limits{Flows: 64, Memory: 64 << 20, FlowMemory: 256 << 10},
 		MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass,
 		Sink: r, Tap: r,
 	})

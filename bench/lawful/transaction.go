@@ -126,6 +126,11 @@ func (g *generator) mailData(text []byte) []byte {
 		}
 		return append(text, ".\r\n"...)
 	}
+	return stuff(text)
+}
+
+// stuff doubles the dots at line starts, and puts the end behind a message.
+func stuff(text []byte) []byte {
 	out := bytes.ReplaceAll(text, []byte("\r\n."), []byte("\r\n.."))
 	if bytes.HasPrefix(text, []byte(".")) {
 		out = append([]byte("."), out...)

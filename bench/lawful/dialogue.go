@@ -10,9 +10,22 @@ type dialogue struct {
 	says []say
 	// features are what is in it that a lawful session may have.
 	features []string
+	goodbye  goodbye
 	// outcome is what the inspection has to know of it at its end.
 	outcome starttls.Outcome
 }
+
+// goodbye is how the connection ends.
+type goodbye uint8
+
+const (
+	// separately: each side sends its FIN behind all octets.
+	separately goodbye = iota
+	// together: each side's FIN is on the segment of its last octets.
+	together
+	// abruptly: the client resets the connection when it has heard all.
+	abruptly
+)
 
 // say is what one program writes at a time.
 type say struct {
@@ -43,10 +56,10 @@ type exchange struct {
 // split puts exchanges into groups: those that a client sends together where PIPELINING
 // is offered, else one by one.
 func (g *generator) split(list []exchange) (groups [][]exchange) {
-	together := g.pipelining && !g.one(4)
+	grouped := g.pipelining && !g.one(4)
 	begin := 0
 	for i := range list {
-		if i+1 == len(list) || list[i].last || !together || g.one(5) {
+		if i+1 == len(list) || list[i].last || !grouped || g.one(5) {
 			if i > begin {
 				g.d.has("a group of commands")
 			}

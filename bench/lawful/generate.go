@@ -15,7 +15,8 @@ type generator struct {
 	d *dialogue
 	// What the server offers, and has just been told.
 	extended, pipelining, chunking, starttls, utf8 bool
-	number                                         int // of the message at hand
+	proxied                                        bool // a proxy's line came before all
+	number                                         int  // of the message at hand
 }
 
 // Generate makes the dialogue of a seed, always the same. Seeds one after the other carry
@@ -25,10 +26,20 @@ func Generate(seed uint64) *dialogue {
 		Rand: rand.New(rand.NewPCG(seed, 0)), number: int(seed),
 		d: &dialogue{name: fmt.Sprintf("seed %d", seed), outcome: starttls.OutcomeNotOffered},
 	}
+	switch g.d.goodbye = pick(g, separately, separately, together, abruptly); g.d.goodbye {
+	case together:
+		g.d.has("a FIN with the last octets")
+	case abruptly:
+		g.d.has("a client that resets the connection in the end")
+	}
 	switch {
 	case g.one(25):
 		g.d.kind = "short sessions"
 		g.short()
+	case g.one(60):
+		g.d.kind = "sessions that leave for TLS"
+		g.d.has("TLS from the first octet")
+		g.secure()
 	case g.one(8):
 		g.d.kind = "sessions that leave for TLS"
 		g.greet()
@@ -109,6 +120,11 @@ func (g *generator) ok() []byte { return g.reply(250, "2.0.0", "Ok") }
 
 // greet is the server's greeting.
 func (g *generator) greet() {
+	if g.one(30) {
+		g.d.has("a proxy's line before the greeting")
+		g.proxied = true
+		g.d.client(line("PROXY TCP4 192.0.2.1 198.51.100.25 40000 25"))
+	}
 	switch g.IntN(4) {
 	case 0:
 		g.d.has("a greeting of several lines")
@@ -125,7 +141,7 @@ func (g *generator) introduce(offer bool) {
 	name := pick(g, "client.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", g.letters(30)+".example")
 	if !offer && g.one(8) {
 		g.d.has("HELO")
-		if g.one(3) {
+		if !g.proxied && g.one(3) { // behind a proxy's line it might be that which is refused
 			g.d.has("EHLO refused, then HELO")
 			g.play(exchange{line("EHLO " + name), g.reply(502, "5.5.2", "Command not recognized"), true})
 		}
@@ -191,8 +207,24 @@ func (g *generator) converse() {
 		g.play(append(list, g.quit())...)
 		return
 	}
+	if g.one(10) {
+		g.interrupt(list)
+		return
+	}
 	g.play(list...)
 	g.leave()
+}
+
+// interrupt ends the session within a message, or within a command.
+func (g *generator) interrupt(list []exchange) {
+	g.d.has("a connection that is lost within a message")
+	last := list[len(list)-1]
+	g.play(list[:len(list)-1]...)
+	g.d.client(last.say[:1+g.IntN(len(last.say)-1)])
+	if g.one(2) {
+		g.d.has("a server that gives up within a message")
+		g.d.server(line("421 4.3.0 mx.example closing connection"))
+	}
 }
 
 // aside is a command beside the transactions, sometimes.
@@ -209,6 +241,8 @@ func (g *generator) aside() []exchange {
 		exchange{line("HELP"), lines(214, strings.Split(strings.Repeat("STARTTLS begins TLS\nDATA begins a message\n", 1+g.IntN(40))+"That is all", "\n")...), true},
 		exchange{line("RSET"), g.ok(), false},
 		exchange{line("ETRN example.org"), g.reply(250, "2.0.0", "Queuing started"), true},
+		exchange{line(""), g.reply(500, "5.5.2", "Bad syntax"), true},
+		exchange{[]byte("NOOP\n"), g.ok(), true},
 		exchange{line("X" + strings.ToUpper(g.letters(5)) + " a=b"), g.reply(500, "5.5.2", "Command not recognized"), true},
 	)}
 }

@@ -49,6 +49,28 @@ Rcpt attached
 .
 Turn left at the church
 .
+Mail from: Bob Miller
+.
+  Mail from: my mother, received today
+.
+Data
+.
+Quit
+.
+Noop
+.
+Auth failed
+.
+Auth error 5
+.
+Helo world
+.
+Ehlo everyone
+.
+Expn all
+.
+Vrfy it
+.
 From: the desk of A. Miller
 .
 To: whom it may concern

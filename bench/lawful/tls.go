@@ -28,14 +28,31 @@ const (
 // upgrade is STARTTLS, accepted, with what follows. It is TLS by its records and first
 // messages; what is protected is chance. Real handshakes are in the recorded sessions.
 func (g *generator) upgrade() {
-	list := []exchange{{line(pick(g, "STARTTLS", "starttls")), pick(g, line("220 2.0.0 Ready to start TLS"), line("220 Go ahead"), line("220"), lines(220, "Ready", "to start TLS")), true}}
+	command := pick(g, "STARTTLS", "starttls", "STARTTLS ", "X-ANONYMOUSTLS")
+	if command == "X-ANONYMOUSTLS" {
+		g.d.has("X-ANONYMOUSTLS")
+	}
+	list := []exchange{{line(command), pick(g, line("220 2.0.0 Ready to start TLS"), line("220 Go ahead"), line("220"), lines(220, "Ready", "to start TLS")), true}}
 	if g.pipelining && g.one(3) {
 		g.d.has("STARTTLS at the end of a group")
 		list = append([]exchange{{line("RSET"), g.ok(), false}}, list...)
 	}
 	g.play(list...)
-	g.d.outcome = starttls.OutcomeUpgraded
 	g.d.has("STARTTLS asked and accepted")
+	g.secure()
+}
+
+// secure is a session of TLS.
+func (g *generator) secure() {
+	g.d.outcome = starttls.OutcomeUpgraded
+	if g.one(10) {
+		g.d.has("a client that does not trust the certificate")
+		g.d.client(record(recordHandshake, g.clientHello(false)))
+		g.d.server(record(recordHandshake, append(g.serverHello(g.random(32)), message(certificate, g.random(900))...)))
+		const fatal, unknownCA = 2, 48 // RFC 8446 section 6
+		g.d.client(record(recordAlert, []byte{fatal, unknownCA}))
+		return
+	}
 	if g.one(2) {
 		g.tls13()
 	} else {

@@ -17,6 +17,10 @@ type cut struct {
 	coalesced bool
 	// swapped: of two segments the second comes first.
 	swapped bool
+	// repeated: each segment comes twice, before it is acknowledged.
+	repeated bool
+	// probed: the client asks whether the server is still there (RFC 9293 section 3.8.4).
+	probed bool
 }
 
 // cuts are those in which every dialogue is played.
@@ -28,6 +32,7 @@ var cuts = []cut{
 	{name: "1448 octets", size: 1448},                // Ethernet, with a timestamp option
 	{name: "coalesced", coalesced: true},
 	{name: "out of order", size: 41, coalesced: true, swapped: true},
+	{name: "repeated, and kept alive", size: 300, coalesced: true, repeated: true, probed: true},
 }
 
 const (
@@ -45,6 +50,7 @@ const (
 type side struct {
 	addr netip.AddrPort
 	next uint32 // sequence number
+	over bool   // its FIN was sent
 }
 
 // tracer makes the packets of connections, and gives them to an inspector in batches.
@@ -56,13 +62,13 @@ type tracer struct {
 	id         uint32
 	ends       [2]side // the server, the client
 	unanswered int     // segments since the last acknowledgement
+	finish     bool    // the octets that are being sent are their side's last
 }
 
-// segment is one that is still to be sent.
+// segment is one that is to be sent.
 type segment struct {
-	fromClient bool
-	seq        uint32
-	octets     []byte
+	seq    uint32
+	octets []byte
 }
 
 // play gives all packets of a dialogue, from its SYN to its last ACK, to the inspector, as
@@ -73,28 +79,51 @@ func (t *tracer) play(d *dialogue, c cut, number uint16, ipv6 bool, first uint32
 	if ipv6 {
 		client, server = "2001:db8::1", "2001:db8:1::25"
 	}
-	t.ends[0] = side{netip.AddrPortFrom(netip.MustParseAddr(server), ports[int(number)%len(ports)]), first - 7}
-	t.ends[1] = side{netip.AddrPortFrom(netip.MustParseAddr(client), 40_000+number), first}
+	t.ends[0] = side{netip.AddrPortFrom(netip.MustParseAddr(server), ports[int(number)%len(ports)]), first - 7, false}
+	t.ends[1] = side{netip.AddrPortFrom(netip.MustParseAddr(client), 40_000+number), first, false}
 	t.put(true, packet.SYN, nil)
 	t.ends[1].next++
 	t.put(false, packet.SYN|packet.ACK, nil)
 	t.ends[0].next++
 	t.put(true, packet.ACK, nil)
+	last := map[bool]int{} // what each side says last
+	for i, s := range d.says {
+		last[s.fromClient] = i
+	}
 	for i := 0; i < len(d.says); i++ {
 		from, octets := d.says[i].fromClient, d.says[i].octets
 		for c.coalesced && i+1 < len(d.says) && d.says[i+1].fromClient == from {
 			i++
 			octets = append(octets[:len(octets):len(octets)], d.says[i].octets...)
 		}
+		// A FIN that comes before octets that it follows is taken off its segment until
+		// they are there, and its sender repeats it. No octet is concerned, but it is one
+		// thing done to a packet that the corpus leaves out.
+		t.finish = d.goodbye == together && i == last[from] && !c.swapped
 		t.send(from, octets, c)
 		t.acknowledge(!from)
+		if c.probed {
+			t.putAt(true, packet.ACK, t.ends[index(true)].next-1, nil)
+			t.acknowledge(false)
+		}
+	}
+	t.part(d.goodbye)
+	t.flush()
+}
+
+// part ends the connection, as far as it has not ended.
+func (t *tracer) part(how goodbye) {
+	if how == abruptly {
+		t.put(true, packet.RST|packet.ACK, nil)
+		return
 	}
 	for _, fromClient := range []bool{true, false} {
-		t.put(fromClient, packet.FIN|packet.ACK, nil)
-		t.ends[index(fromClient)].next++
+		if e := &t.ends[index(fromClient)]; !e.over {
+			t.put(fromClient, packet.FIN|packet.ACK, nil)
+			e.next++
+		}
 	}
 	t.put(true, packet.ACK, nil)
-	t.flush()
 }
 
 func index(fromClient bool) int {
@@ -110,20 +139,32 @@ func (t *tracer) send(fromClient bool, octets []byte, c cut) {
 	if c.size > 0 {
 		size = c.size
 	}
-	next := &t.ends[index(fromClient)].next
+	from := &t.ends[index(fromClient)]
 	for len(octets) > 0 {
-		n := min(size, len(octets))
-		s := segment{fromClient, *next, octets[:n]}
-		*next += uint32(n)
-		octets = octets[n:]
-		if c.swapped && len(octets) > 0 {
-			n = min(size, len(octets))
-			t.putAt(fromClient, packet.ACK|packet.PSH, *next, octets[:n])
-			*next += uint32(n)
-			octets = octets[n:]
+		list := []segment{{seq: from.next, octets: octets[:min(size, len(octets))]}}
+		rest := octets[len(list[0].octets):]
+		if c.swapped && len(rest) > 0 {
+			second := segment{seq: from.next + uint32(len(list[0].octets)), octets: rest[:min(size, len(rest))]}
+			list, rest = []segment{second, list[0]}, rest[len(second.octets):]
 		}
-		t.putAt(fromClient, packet.ACK|packet.PSH, s.seq, s.octets)
-		if t.unanswered++; t.unanswered >= ackEvery || n == packet.MaxPayload {
+		from.next += uint32(len(octets) - len(rest))
+		octets = rest
+		for _, s := range list {
+			flags := packet.ACK | packet.PSH
+			if t.finish && len(octets) == 0 && s.seq+uint32(len(s.octets)) == from.next {
+				flags |= packet.FIN
+				from.over = true
+			}
+			t.putAt(fromClient, flags, s.seq, s.octets)
+			if c.repeated {
+				t.putAt(fromClient, flags, s.seq, s.octets)
+			}
+		}
+		if from.over {
+			from.next++
+			return
+		}
+		if t.unanswered++; t.unanswered >= ackEvery || size == packet.MaxPayload {
 			t.acknowledge(!fromClient)
 		}
 	}

@@ -80,6 +80,10 @@ func (g *generator) envelope(binary bool) []exchange {
 	}
 	list := []exchange{{line(pick(g, "MAIL FROM:", "mail from:", "Mail From:") + from + parameters), g.ok(), false}}
 	recipients := pick(g, 1, 1, 2, 3, 12)
+	if g.one(200) {
+		g.d.has("hundreds of recipients")
+		recipients = 700
+	}
 	if recipients > 1 {
 		g.d.has("several recipients")
 	}
@@ -101,6 +105,10 @@ func (g *generator) envelope(binary bool) []exchange {
 // data is DATA with its message.
 func (g *generator) data(text []byte) []exchange {
 	g.d.has("DATA")
+	if g.one(20) {
+		g.d.has("an empty message for no recipient") // RFC 2920 section 3.1
+		return []exchange{{line("DATA"), line("354 Go ahead"), true}, {[]byte(".\r\n"), g.reply(554, "5.5.1", "No valid recipients"), false}}
+	}
 	if g.one(15) {
 		g.d.has("DATA that is refused")
 		return []exchange{{line("DATA"), g.reply(554, "5.5.1", "No valid recipients"), true}}
@@ -111,7 +119,7 @@ func (g *generator) data(text []byte) []exchange {
 		end = g.reply(550, "5.7.1", "No such mail here")
 	}
 	return []exchange{
-		{line(pick(g, "DATA", "data")), line("354 End data with <CR><LF>.<CR><LF>"), true},
+		{line(pick(g, "DATA", "data")), pick(g, line("354 End data with <CR><LF>.<CR><LF>"), line("354"), lines(354, "Go ahead", "250 is to follow")), true},
 		{g.mailData(text), end, g.one(2)},
 	}
 }

@@ -196,7 +196,7 @@ func breakerReason(c history.Change, r *history.Record) string {
 func (p *Pipeline) remark(s *session, f v.Finding, detail string) string {
 	switch f {
 	case v.OfferMasked:
-		if detail[len(detail)-1] == 'A' {
+		if keyword, _ := smtp.Keyword([]byte(detail)); len(keyword) > 0 && keyword[len(keyword)-1] != 'X' {
 			return ". This is the mark of a Cisco ASA (inspect esmtp)"
 		}
 		return ". Cisco's PIX and ASA do so, and others"

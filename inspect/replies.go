@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
@@ -56,6 +58,13 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	if ev.Final {
 		p.say(s, SaidReply, uint16(ev.Code))
 	}
+	// No other command of RFC 5321 is answered 220 (§4.2.2), nor is a NOOP in the place of a
+	// refused one: it is a second answer to STARTTLS, and its sender begins TLS now.
+	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus && ev.To.Verb != smtp.VerbUnknown &&
+		ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
+	if late && ev.First && p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text) {
+		return
+	}
 	switch {
 	case ev.Surplus:
 		if ev.Final {
@@ -72,13 +81,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 			s.lost = true
 			p.pass(s)
 		}
-	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
-		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
-		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
-		// STARTTLS, and its sender begins TLS now.
-		if ev.First {
-			p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text)
-		}
+	case late:
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 5:
@@ -168,6 +171,9 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 // its last line, or of the line that contradicts the first.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
 	said := p.quote(ev.Text) // before any edit
+	if ev.Code == 220 && hidesReply(ev.Text) && p.act(s, verdict.ResponseInjection, toClient, ev.Code, said) {
+		return
+	}
 	refuses := 400 <= ev.Code && ev.Code < 600
 	if ev.First {
 		s.answer.start, s.answer.refused = start, refuses
@@ -219,6 +225,12 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 		s.early = earlyOctets
 		p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
 	}
+}
+
+// hidesReply says that a text goes on behind a CR or a NUL: who ends a line there has a
+// reply left over, which he would believe inside TLS.
+func hidesReply(text []byte) bool {
+	return bytes.ContainsAny(bytes.TrimRight(text, "\r\x00"), "\r\x00")
 }
 
 // refuseReply makes a line that answers a refused command the refusal. A refusal of

@@ -241,15 +241,14 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 	}
 	switch r.Outcome {
 	case reassembly.TooFar:
-		if !s.enforce {
-			p.giveUp(s, d, verdict.MemoryLimit)
-			return verdict.Accept
-		}
 		if h.stream.Next().Less(h.unseen) { // far ahead, since much went by unseen
 			p.gap(s, d)
 			return p.kindOf(s, dirty)
 		}
 		p.once(s, verdict.OutOfWindow, d)
+		if !s.enforce {
+			return verdict.Accept // beyond all windows; what is true comes again, or is a gap
+		}
 		return verdict.Drop
 	case reassembly.NoMemory:
 		return p.full(s, d)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -235,4 +236,35 @@ func (d *refusal) record() (history.Refusal, error) {
 func (e *Entry) latest() int64 {
 	r := &e.Record
 	return max(r.Last, r.Offer.Time, r.Missing, r.Refusal.Time, r.Promise.Worked, r.Promise.Since, r.Promise.Tried)
+}
+
+const (
+	// maxLine bounds a line of an export in octets: an entry has less than 2 KB.
+	maxLine = 16 << 10
+	// maxAhead is how far the clock of another gateway may be ahead of ours. What lies
+	// in the future would win every merge until then.
+	maxAhead = 24 * time.Hour
+)
+
+// ReadEntries calls each for every line of an export. An error names the line, and ends it.
+func ReadEntries(r io.Reader, now time.Time, each func(Entry)) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, maxLine)
+	line := 1
+	for ; in.Scan(); line++ {
+		var e Entry
+		if err := e.UnmarshalJSON(in.Bytes()); err != nil {
+			return fmt.Errorf("line %d: %w", line, err)
+		}
+		if t := time.Unix(0, e.latest()); t.Sub(now) > maxAhead {
+			return fmt.Errorf("line %d: %s lies in the future: set the clock of that gateway, or of this", line, t.UTC().Format(time.RFC3339))
+		}
+		each(e)
+	}
+	if err := in.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: longer than %d octets", line, maxLine)
+	} else if err != nil {
+		return fmt.Errorf("line %d: %w", line, err)
+	}
+	return nil
 }

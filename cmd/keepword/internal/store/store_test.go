@@ -36,10 +36,29 @@ func server(n int) netip.AddrPort {
 }
 
 // open returns the Store of the file, and what it logs.
-func open(t *testing.T, path string) (*Store, *bytes.Buffer) {
+func open(t *testing.T, path string) (*Store, *log) {
 	t.Helper()
-	var said bytes.Buffer
-	return Open(path, limits, slog.New(slog.NewTextHandler(&said, nil))), &said
+	said := new(log)
+	return Open(path, limits, slog.New(slog.NewTextHandler(said, nil))), said
+}
+
+// log is what a Store says, from whatever goroutine.
+type log struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, line...)
+	return len(line), nil
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
 }
 
 func closed(t *testing.T, s *Store) {
@@ -69,7 +88,7 @@ func filled(t *testing.T, n int) string {
 		}
 	}
 	closed(t, s)
-	if said.Len() > 0 {
+	if said.String() != "" {
 		t.Fatal(said)
 	}
 	return path
@@ -96,7 +115,7 @@ func TestWhatIsLearnedIsThereAfterARestart(t *testing.T) {
 	if m, _ := s.Recall(netip.MustParseAddr("192.0.2.1"), server(2), start+3, true); !m.Hide {
 		t.Error("the breaker has closed")
 	}
-	if said.Len()+more.Len() > 0 || s.State() != (State{Entries: 3}) {
+	if said.String()+more.String() != "" || s.State() != (State{Entries: 3}) {
 		t.Errorf("%s%s%+v", said, more, s.State())
 	}
 	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
@@ -407,8 +426,8 @@ func TestAWriteThatFailsIsSaidOnceAndTriedAgain(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	lift()
-	until(t, func() bool { return s.State().Unwritten == "" })
-	if strings.Count(said.String(), "\n") != 2 || !strings.Contains(said.String(), "history written again") {
+	until(t, func() bool { return strings.Contains(said.String(), "history written again") })
+	if strings.Count(said.String(), "\n") != 2 || s.State().Unwritten != "" {
 		t.Errorf("said:\n%s", said)
 	}
 	closed(t, s)
@@ -463,7 +482,7 @@ func until(t *testing.T, done func() bool) {
 func TestAnEmptyPathIsMemoryOnlyAndNoFault(t *testing.T) {
 	s, said := open(t, "")
 	s.Note(server(1), history.Seen{Kind: history.Offered, Time: start})
-	if st := s.State(); said.Len() > 0 || st.Entries != 1 || st.WriteErrors != 0 || !st.Lost {
+	if st := s.State(); said.String() != "" || st.Entries != 1 || st.WriteErrors != 0 || !st.Lost {
 		t.Errorf("%s%+v", said, st)
 	}
 	closed(t, s)

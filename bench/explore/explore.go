@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"hash/maphash"
+	"iter"
+	"runtime"
+	"slices"
 
 	"keepword/dataplane"
 	"keepword/inspect/policy"
@@ -73,7 +76,8 @@ type result struct {
 	states     int
 	rests      int
 	checks     [truths]int
-	falls      []fall
+	fallen     [truths]int
+	falls      []fall // the first of them
 	known      map[string]int // rests of runs in which a known violation was seen
 }
 
@@ -108,15 +112,35 @@ func explore(s scene, depth int, enough func(*result) bool) *result {
 	return r
 }
 
+// search explores scenes, as many at a time as there are processors, and gives each result
+// as it comes.
+func search(list []scene, depth int) iter.Seq[*result] {
+	return func(yield func(*result) bool) {
+		todo, done := make(chan scene, len(list)), make(chan *result, len(list))
+		for _, s := range list {
+			todo <- s
+		}
+		close(todo)
+		for range min(runtime.GOMAXPROCS(0), len(list)) {
+			go func() {
+				for s := range todo {
+					done <- explore(s, depth, func(r *result) bool { return len(r.falls) == maxFalls })
+				}
+			}()
+		}
+		for range list {
+			if !yield(<-done) {
+				return
+			}
+		}
+	}
+}
+
 // run lets the world come to rest and judges each of its rests. It stops where fresh says
 // that the world has been there before.
 func (w *world) run(r *result, fresh func() bool) {
 	w.server.greet(w)
-	for steps := 0; ; steps++ {
-		if steps == 10000 {
-			r.falls = append(r.falls, fall{[]string{"endless"}, w.path()})
-			return
-		}
+	for {
 		list := w.events()
 		if len(list) > 0 {
 			if w.isNew() && !fresh() {
@@ -135,6 +159,9 @@ func (w *world) run(r *result, fresh func() bool) {
 			r.known[name]++
 		}
 		if len(v.fallen) > 0 {
+			for _, sentence := range v.fallen {
+				r.fallen[slices.Index(truthNames[:], about(sentence))]++
+			}
 			if len(r.falls) < maxFalls {
 				r.falls = append(r.falls, fall{v.fallen, w.path()})
 			}

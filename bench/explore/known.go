@@ -17,7 +17,8 @@ var known = []violation{
 	{"a ClientHello that comes after STARTTLS was refused is let through", T3, (*view).isHelloLate},
 	{"commands behind a STARTTLS with letters behind it are let through, and it is granted", T3, (*view).isCrowded},
 	{"a reply that had begun before STARTTLS came counts as its answer", T1, (*view).isBegun},
-	{"a surplus reply is taken for the reply to a refused command", T2, (*view).isRefusedLate},
+	{"a command is refused although replies are out of step", T1, (*view).isOutOfStep},
+	{"a command is refused although replies are out of step", T2, (*view).isOutOfStep},
 }
 
 // isGrantedLate says that behind the reply to a question there was another, a 220.
@@ -63,8 +64,8 @@ func (s *view) isBegun() bool {
 	return false
 }
 
-// isHelloLate says that the first TLS record came when an answer that grants nothing had
-// left.
+// isHelloLate says that the first TLS record came behind a question that was refused: by
+// keepword, or by an answer that had left.
 func (s *view) isHelloLate() bool {
 	for _, i := range s.itemsOf[fromWest] {
 		if !i.record {
@@ -75,18 +76,27 @@ func (s *view) isHelloLate() bool {
 			if asksTLS(c.text()) && k+1 < len(s.heard) && s.heard[k+1].refuses() && s.heard[k+1].start() < then {
 				return true
 			}
+			if asksTLS(c.text()) && c.end() <= i.start && k < len(s.passed) && !s.same(k) {
+				return true
+			}
 		}
 		return false
 	}
 	return false
 }
 
-// isRefusedLate says that the client had a reply before keepword had the command that it
-// was taken to answer, and that keepword refused.
-func (s *view) isRefusedLate() bool {
-	for k, c := range s.asked {
-		if k+1 < len(s.heard) && k < len(s.passed) && !s.same(k) && s.w.trace.when(toWest, s.heard[k+1].start())[fromWest] < c.end() {
-			return true
+// isOutOfStep says that keepword refused a command after a reply had come that no command
+// had waited for: the client's count of replies is ahead since.
+func (s *view) isOutOfStep() bool {
+	for n, r := range s.said {
+		sent := s.w.trace.when(fromEast, r.start())[toEast]
+		if n == 0 || n <= len(s.passed) && s.passed[n-1].end() <= sent {
+			continue
+		}
+		for k := n - 1; k < len(s.asked) && k < len(s.passed); k++ {
+			if !s.same(k) {
+				return true
+			}
 		}
 	}
 	return false

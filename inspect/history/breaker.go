@@ -35,7 +35,10 @@ func ParseState(name string) (State, bool) {
 }
 
 // Change is a change of a breaker's state; the zero value is none.
-type Change struct{ From, To State }
+type Change struct {
+	From, To State
+	Until    int64 // Open: when one session may try
+}
 
 // Changed says that it is one.
 func (c Change) Changed() bool { return c.From != c.To }
@@ -70,12 +73,12 @@ func (b *Breaker) ask(p *Promise, now int64) (hide, trial bool, c Change) {
 		return true, false, c
 	}
 	p.Tried = now
-	return false, true, p.move(HalfOpen, now)
+	return false, true, p.move(HalfOpen, now, 0)
 }
 
 // worked closes the breaker.
 func (b *Breaker) worked(p *Promise, s Seen) (c Change) {
-	c = p.move(Closed, s.Time)
+	c = p.move(Closed, s.Time, 0)
 	p.Worked, p.Version, p.Failures, p.Lasting = max(p.Worked, s.Time), s.Version, 0, 0
 	return c
 }
@@ -86,18 +89,18 @@ func (b *Breaker) failed(p *Promise, s Seen) (c Change) {
 	if s.Kind != RefusedForNow {
 		p.Lasting += min(1, maxRow-p.Lasting)
 	}
-	if p.State == Open || b.Failures == 0 || within(p.Worked, s.Time, b.Retry) {
+	if s.Settled || p.State == Open || b.Failures == 0 || within(p.Worked, s.Time, b.Retry) {
 		return c
 	}
 	if p.State == HalfOpen || s.AtOnce || s.Kind == Deaf ||
 		int(p.Lasting) >= b.Failures || int(p.Failures) >= max(b.Failures, minForNow) {
-		return p.move(Open, s.Time)
+		return p.move(Open, s.Time, s.Time+b.Retry)
 	}
 	return c
 }
 
-func (p *Promise) move(to State, now int64) (c Change) {
-	c = Change{p.State, to}
+func (p *Promise) move(to State, now, until int64) (c Change) {
+	c = Change{p.State, to, until}
 	if c.Changed() {
 		p.State, p.Since = to, now
 	}

@@ -65,6 +65,7 @@ type Seen struct {
 	Code    int    // a failure's reply code, 0 where there is none
 	Text    []byte // and its text, lent for the call
 	AtOnce  bool   // a failure: one is enough for the breaker
+	Settled bool   // a failure: what becomes of the server's offer is not the breaker's
 }
 
 // Memory is what a new session is told of its server.

@@ -22,14 +22,16 @@ func (f found) String() string {
 // The model looks, at each octet, at the whole text before it.
 
 var (
-	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:`)
-	modelCommand = regexp.MustCompile(`(?i)^(` + strings.Join([]string{
-		`MAIL[ \t]+FROM[ \t]*:.*`,
-		`RCPT[ \t]+TO[ \t]*:.*`,
+	modelParams  = `(SMTPUTF8|REQUIRETLS|[^ \t=]*=[^ \t]*)`
+	modelPath    = `[ \t]*(<[^>]*|<[^>]*>[ \t]*(` + modelParams + `([ \t]+` + modelParams + `)*)?|[^ \t<][^ \t]*([ \t]+` + modelParams + `)*)[ \t]*$`
+	modelVerb    = regexp.MustCompile(`(?i)^[ \t]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t]|$)`)
+	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:` + modelPath)
+	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t]+TO[ \t]*:` + modelPath + `|STARTTLS[ \t]*$|BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*$)`)
+	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
 		`(EHLO|HELO|VRFY|EXPN)[ \t]+[^ \t]+[ \t]*`,
-		`AUTH[ \t]+[^ \t]+([ \t]+[^ \t]+)?[ \t]*`,
-		`BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*`,
-		`(RSET|DATA|QUIT|NOOP|STARTTLS)[ \t]*`,
+		`AUTH[ \t]+[^ \ta-z]+([ \t]+[^ \t]+)?[ \t]*`,
+		`(RSET|DATA|QUIT)[ \t]*`,
+		`NOOP([ \t]+[^ \t]+)?[ \t]*`,
 	}, "|") + `)$`)
 )
 
@@ -138,15 +140,29 @@ func model(text []byte) (events []found) {
 func modelReads(all []byte, ending, from, to int) bool {
 	line := withoutNUL(all[from:to])
 	if from == ending {
-		return modelCommand.MatchString(line) || modelMail.MatchString(line)
+		return modelCommand.MatchString(line) || modelAnyCase.MatchString(line) || modelMail.MatchString(line)
 	}
 	if from < ending || !modelMail.MatchString(line) {
 		return false
 	}
 	// For which servers does the line begin here, and how many did each read before it?
-	lines := all[ending:from]
-	crlf := bytes.Count(lines, []byte("\r\n"))
-	return bytes.HasSuffix(lines, []byte("\r")) && bytes.Count(lines, []byte("\r")) < 25 ||
-		bytes.HasSuffix(lines, []byte("\n")) && bytes.Count(lines, []byte("\n")) < 25 ||
-		bytes.HasSuffix(lines, []byte("\r\n")) && crlf < 25
+	for _, end := range []string{"\r", "\n", "\r\n"} {
+		lines := strings.Split(string(all[ending:from]), end)
+		if lines[len(lines)-1] != "" {
+			continue
+		}
+		errors := 0
+		for _, line := range lines[:len(lines)-1] {
+			if i := strings.IndexAny(line, "\r\n"); i >= 0 {
+				line = line[:i]
+			}
+			if !modelVerb.MatchString(withoutNUL([]byte(line))) {
+				errors++
+			}
+		}
+		if errors < 25 {
+			return true
+		}
+	}
+	return false
 }

@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"runtime"
-	"slices"
 
 	"keepword/dataplane"
 	"keepword/inspect/policy"
@@ -72,12 +71,12 @@ type fall struct {
 type result struct {
 	scene
 	depth      int
-	executions int
-	states     int
-	rests      int
+	executions int // runs
+	states     int // that differ
+	rests      int // judged
 	checks     [truths]int
 	fallen     [truths]int
-	falls      []fall // the first of them
+	falls      []fall         // the first of them
 	known      map[string]int // rests of runs in which a known violation was seen
 }
 
@@ -160,7 +159,7 @@ func (w *world) run(r *result, fresh func() bool) {
 		}
 		if len(v.fallen) > 0 {
 			for _, sentence := range v.fallen {
-				r.fallen[slices.Index(truthNames[:], about(sentence))]++
+				r.fallen[about(sentence)]++
 			}
 			if len(r.falls) < maxFalls {
 				r.falls = append(r.falls, fall{v.fallen, w.path()})
@@ -215,7 +214,25 @@ func again(s scene, depth int, f fall, story func(format string, args ...any)) {
 	w.run(&result{known: map[string]int{}}, func() bool { return true })
 }
 
+// add adds another search's numbers.
+func (r *result) add(o *result) {
+	r.executions += o.executions
+	r.states += o.states
+	r.rests += o.rests
+	for t := range truths {
+		r.checks[t] += o.checks[t]
+		r.fallen[t] += o.fallen[t]
+	}
+	for name, n := range o.known {
+		r.known[name] += n
+	}
+}
+
 // String is a line of the table.
 func (r *result) String() string {
-	return fmt.Sprintf("%-8s %-27s %5d %10d %10d %9d", r.name, r.place, r.depth, r.executions, r.states, r.rests)
+	chain := r.place.String()
+	if r.name == "" {
+		chain = "all"
+	}
+	return fmt.Sprintf("%-8s %-27s %5d %10d %10d %9d", r.name, chain, r.depth, r.executions, r.states, r.rests)
 }

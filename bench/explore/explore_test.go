@@ -10,22 +10,17 @@ func TestTheTruthsHoldInEveryRun(t *testing.T) {
 	if raceIsOn {
 		depth = 1
 	}
-	var checks [truths]int
-	seen := map[string]int{}
+	total := &result{depth: depth, known: map[string]int{}}
 	for r := range search(scenes(), depth) {
 		t.Log(r)
 		for _, f := range r.falls {
 			t.Errorf("%s, %s: %q", r.name, r.place, f.what)
 			again(r.scene, depth, f, t.Logf)
 		}
-		for k, n := range r.checks {
-			checks[k] += n
-		}
-		for name, n := range r.known {
-			seen[name] += n
-		}
+		total.add(r)
 	}
-	for k, n := range checks {
+	for k, n := range total.checks {
+		t.Logf("%v: %d checks", truth(k), n)
 		if n == 0 {
 			t.Errorf("%v was never checked", truth(k))
 		}
@@ -34,7 +29,7 @@ func TestTheTruthsHoldInEveryRun(t *testing.T) {
 		return
 	}
 	for _, k := range known {
-		if seen[k.name] == 0 {
+		if total.known[k.name] == 0 {
 			t.Errorf("%q is not to be seen any more: take it out of known.go", k.name)
 		}
 	}

@@ -70,8 +70,8 @@ type view struct {
 	acted   bool // and something has come from the west since
 }
 
-// judge judges a rest: nothing is under way. At the last one no time will change
-// anything either.
+// check judges a rest: nothing is under way. At the last one no time will change anything
+// either.
 func (w *world) check(isLast bool) (v verdicts) {
 	s := view{w: w, isLast: isLast, isEnded: w.client.ended || w.server.ended, isRead: w.judge == 1}
 	for i := range s.itemsOf {
@@ -269,6 +269,7 @@ func (s *view) oneReply(v *verdicts) {
 		v.want(OneReply, len(s.heard) <= len(s.said)+1, "%d replies became %d", len(s.said), len(s.heard)) // and the 421
 		return
 	}
+	v.want(OneReply, len(s.heard) <= len(s.said), "%d replies became %d", len(s.said), len(s.heard))
 	if !s.isLast {
 		return
 	}
@@ -309,7 +310,7 @@ func (s *view) unaltered(v *verdicts) {
 }
 
 // about returns the truth that a sentence of verdicts is about.
-func about(fallen string) string {
-	name, _, _ := strings.Cut(fallen, ":")
-	return name
+func about(sentence string) truth {
+	name, _, _ := strings.Cut(sentence, ":")
+	return truth(slices.Index(truthNames[:], name))
 }

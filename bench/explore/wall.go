@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 
 	"keepword/dataplane"
 	"keepword/inspect"
@@ -20,6 +21,12 @@ type engine struct {
 	in       dataplane.Inspector // the Pipeline, or a control around it
 	now      int64
 	id       uint32 // of the last packet
+}
+
+// chunk is octets with their place.
+type chunk struct {
+	at     int
+	octets []byte
 }
 
 // between is more time than any timer of the run before had left.
@@ -55,8 +62,9 @@ type end struct {
 	addr  netip.AddrPort
 	first uint32 // sequence number of its first octet
 	sent  []byte
-	got   int  // octets of the other end that it has received
-	fin   bool // behind them there was a FIN
+	got   int     // octets of the other end's that it has received in order
+	ahead []chunk // others, which wait for those before them
+	fin   bool    // behind all there was a FIN
 	reset bool
 }
 
@@ -193,11 +201,26 @@ func (l *wall) deliver(w *world, pkt []byte) {
 			e.reset = true
 			w.hangUp(l, to)
 		}
-	case at <= e.got && e.got < at+len(v.Payload):
-		octets := v.Payload[e.got-at:]
-		e.got += len(octets)
-		e.fin = v.Flags.Has(packet.FIN)
-		w.say(l, to, string(octets))
+	case len(v.Payload) > 0:
+		e.ahead = append(e.ahead, chunk{at, v.Payload})
+		e.fin = e.fin || v.Flags.Has(packet.FIN)
+		l.read(w, to)
 		l.acks[to] = true
+	}
+}
+
+// read gives an end what has come in order, in the segments that it came in.
+func (l *wall) read(w *world, to side) {
+	e := &l.ends[to]
+	for {
+		i := slices.IndexFunc(e.ahead, func(c chunk) bool { return c.at <= e.got && e.got < c.at+len(c.octets) })
+		if i < 0 {
+			return
+		}
+		c := e.ahead[i]
+		octets := c.octets[e.got-c.at:]
+		e.ahead = slices.Delete(e.ahead, i, i+1)
+		e.got += len(octets)
+		w.say(l, to, string(octets))
 	}
 }

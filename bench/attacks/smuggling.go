@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"keepword/inspect/verdict"
+)
+
+// SMTP smuggling: a sender and a receiver disagree on where mail data end, so that a
+// message carries another one, which the receiver takes from the sender's hand (Longin,
+// SEC Consult, 2023; CVE-2023-51764 in Postfix, 51765 in sendmail, 51766 in Exim).
+
+var smuggling = &class{
+	name: "smuggling",
+	about: "Mail data hold what a lenient server takes for their end, and commands behind it: a second message, in the name of whoever relays the first. " +
+		"The end of mail data is CRLF.CRLF and nothing else (RFC 5321 section 4.1.1.4).",
+	hurts: true,
+	harm: func(o *outcome) string {
+		for _, c := range o.server.obeyed {
+			if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(c.line)), o.evil) {
+				return fmt.Sprintf("the server obeyed the smuggled %q", c.line)
+			}
+		}
+		return ""
+	},
+	holds: func(o *outcome) string {
+		if len(o.server.mails) > 1 {
+			return fmt.Sprintf("%d messages arrived", len(o.server.mails))
+		}
+		return ""
+	},
+}
+
+var chunkSmuggling = &class{
+	name: "smuggling in BDAT",
+	about: "The same within the octets that a BDAT counts (RFC 3030 section 2): for a server that looks for the end of mail data there too, " +
+		"or that relays the message by DATA.",
+	hurts: true,
+	harm:  smuggling.harm, holds: smuggling.holds,
+}
+
+// endings are what servers were seen to take for the end of mail data.
+var endings = []struct{ name, octets string }{
+	{"LF.LF", "\n.\n"}, {"LF.CRLF", "\n.\r\n"}, {"CRLF.LF", "\r\n.\n"}, {"CR.CR", "\r.\r"}, {"CR.LF", "\r.\n"},
+	{"LF.CR", "\n.\r"}, {"CR.CRLF", "\r.\r\n"}, {"CRLF.CR", "\r\n.\r"},
+	{"CRLF.CRCRLF", "\r\n.\r\r\n"}, {"CRCRLF.CRCRLF", "\r\r\n.\r\r\n"},
+	{"LF.LF with NUL", "\n\x00.\n"}, {"LF.CRLF with NUL", "\n.\x00\r\n"}, {"CRLF.CRLF with NUL", "\r\n\x00.\r\n"},
+	{"CRLF.CR with NUL", "\r\n.\x00\r"}, {"CR.CR with NUL", "\r\x00.\x00\r"},
+}
+
+// smuggledMail is a second message. Its end is the end of both.
+const smuggledMail = "MAIL FROM:<evil@e.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n"
+
+// smuggled are what stands behind an ending, and the line that does harm.
+var smuggled = []struct{ name, octets, evil string }{
+	{"MAIL", smuggledMail, "MAIL FROM:<EVIL"},
+	{"EHLO", "EHLO evil\r\n" + smuggledMail, "EHLO EVIL"},
+	{"RSET", "RSET\r\n.\r\n", "RSET"},
+	{"NOOP", "NOOP\r\n.\r\n", "NOOP"},
+	{"RCPT", "RCPT TO:<evil@mx.example>\r\n.\r\n", "RCPT TO:<EVIL"},
+	{"lower case", "mail from:<evil@e.example>\r\n.\r\n", "MAIL FROM:<EVIL"},
+	{"lines that LF ends", "MAIL FROM:<evil@e.example>\nRCPT TO:<b@mx.example>\n\r\n.\r\n", "MAIL FROM:<EVIL"},
+	{"behind a blank", " MAIL FROM:<evil@e.example>\r\n.\r\n", "MAIL FROM:<EVIL"},
+	{"behind an unknown command", "XYZZY\r\n" + smuggledMail, "MAIL FROM:<EVIL"},
+	{"behind ten lines of text", strings.Repeat("text\r\n", 10) + smuggledMail, "MAIL FROM:<EVIL"},
+	{"behind thirty NOOPs", strings.Repeat("NOOP -\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL"},
+}
+
+// letter is the beginning of a message.
+const letter = "Subject: a\r\n\r\nhello"
+
+// smugglings are the fixtures of mail data and of chunks.
+func smugglings() (all []*fixture) {
+	for _, e := range endings {
+		lenient := ways{ending: strings.ReplaceAll(e.octets, "\x00", ""), dropsNUL: strings.Contains(e.octets, "\x00")}
+		if lenient.ending == endOfData {
+			lenient.ending = ""
+		}
+		for _, s := range smuggled {
+			f := &fixture{
+				class: smuggling, hostile: clientSide, plan: inClear, name: e.name + ", " + s.name,
+				about:  fmt.Sprintf("%q is taken for the end of mail data, and %s stands behind it", e.octets, s.name),
+				client: map[step]string{atText: letter + e.octets + s.octets}, cutAt: atText,
+				// The ending and the first line behind it are cut into three.
+				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), 12),
+				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
+			}
+			all = append(all, f)
+			if relayed, survives := stuff(f.client[atText], lenient); survives {
+				g := *f
+				g.hostile = author
+				g.client = map[step]string{atText: relayed}
+				all = append(all, &g)
+			}
+		}
+		chunk := letter + e.octets + smuggledMail
+		f := &fixture{
+			class: chunkSmuggling, hostile: clientSide, plan: inChunks, name: e.name,
+			about:  fmt.Sprintf("%q stands in a chunk, and MAIL behind it", e.octets),
+			client: map[step]string{atText: fmt.Sprintf("BDAT %d LAST\r\n%s", len(chunk), chunk)}, cutAt: atText,
+			cold: len(letter), hot: 1,
+			evil: smuggled[0].evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
+		}
+		if lenient.ending == "" {
+			f.harmless = true // a chunk with a true end of mail data in it is any message's right
+			f.findings = nil
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// stuff is what an honest relay makes of mail data whose last five octets are their end:
+// it doubles the dots behind CRLF (RFC 5321 section 4.5.2), and knows no other line end. It
+// says whether the ending is still one for a receiver.
+func stuff(text string, lenient ways) (stuffed string, survives bool) {
+	body := strings.TrimSuffix(text, endOfData)
+	if i := strings.LastIndex(body, endOfData); i >= 0 {
+		body = body[:i] // the second message's own end would be text
+	}
+	body = strings.ReplaceAll(body, "\r\n.", "\r\n..")
+	stuffed = body + endOfData
+	ending := lenient.ending
+	if ending == "" {
+		ending = endOfData
+	}
+	read := stuffed
+	if lenient.dropsNUL {
+		read = strings.ReplaceAll(read, "\x00", "")
+	}
+	at := strings.Index(read, ending)
+	return stuffed, at >= 0 && at < len(read)-len(ending)-len(endOfData)
+}

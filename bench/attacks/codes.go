@@ -122,7 +122,7 @@ func forged(at step, code string, lines int) string {
 
 // advances are the fixtures of replies in advance.
 func advances() (all []*fixture) {
-	surplus := []verdict.Finding{verdict.SurplusReply}
+	surplus := []verdict.Finding{verdict.SurplusReply, verdict.PlaintextFromServerAfter220, verdict.ResponseInjection}
 	for _, at := range []step{atGreeting, atEHLO} {
 		for _, c := range []struct{ name, between, extra string }{
 			{"a second 220", "", "220 evil\r\n"},

@@ -91,6 +91,11 @@ type fixture struct {
 	require bool
 	// lenient are the peers' carelessnesses beyond the class's.
 	lenient ways
+	// held says that keepword lets octets of it wait for the 220, so that the session takes
+	// another course where it only observes.
+	held bool
+	// shortfall says why the attack succeeds although keepword enforces; empty: it fails.
+	shortfall string
 	// harmless says that no peer of the model is hurt even without keepword.
 	harmless bool
 }

@@ -165,7 +165,7 @@ func (p *player) judge(f *fixture) *tally {
 				if plain || k.first == 0 {
 					c := c
 					c.setting = observing
-					if what := differs(enforced, p.play(&c, t)); what != "" {
+					if what := differs(enforced, p.play(&c, t)); what != "" && !f.held {
 						t.fault(&c, what)
 					}
 				}
@@ -179,6 +179,13 @@ func (p *player) judge(f *fixture) *tally {
 	}
 	if !f.harmless && t.harmed[logging] == 0 {
 		t.fault(&cell{fixture: f, setting: logging}, "no cell does harm: the fixture proves nothing")
+	}
+	if f.shortfall != "" {
+		known := t.harmed[enforcing] > 0
+		t.faults, t.faulty = nil, 0
+		if !known {
+			t.fault(&cell{fixture: f}, "it fails now: take its shortfall away")
+		}
 	}
 	return t
 }

@@ -51,7 +51,7 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 		if _, length := s.dlg.ClientPartial(); length > maxLine && p.endless(s, toServer) {
 			return
 		}
-		if s.rules.EditsCommands && s.enforce {
+		if s.editsCommands() && s.enforce {
 			p.refusePartial(s)
 		}
 	case smtp.ClientCommand:
@@ -59,9 +59,12 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 			p.command(s, ev, at.Add(ev.Start))
 		}
 	case smtp.ClientAuthResponse:
+		p.say(s, SaidAuthResponse, 0)
 		p.judgeLine(s, toServer, ev.Odd, n-ev.Start, commandLimit(ev.Verb), nil)
+	case smtp.ClientEndOfData:
+		p.say(s, SaidCommand, uint16(ev.Verb))
 	case smtp.ClientSmuggling:
-		s.smuggled = true
+		s.reported |= 1 << verdict.Smuggling
 		said := append(p.quote([]byte(ev.Ending.String()+": ")), ev.Line...)
 		p.act(s, verdict.Smuggling, toServer, 0, said)
 	case smtp.ClientLongLine, smtp.ClientEndlessLine:
@@ -122,6 +125,7 @@ func (p *Pipeline) readEarly(s *session, b []byte) {
 // command judges a complete command line that begins at start.
 func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value) {
 	p.noteCommand(s, ev)
+	p.say(s, SaidCommand, uint16(ev.Verb))
 	s.settled = false
 	n := int(s.half[toServer].parsed.Sub(start)) - lineEnd(ev.Odd)
 	if r := s.refuse; r.note != noRefusal { // begun while its line was not complete
@@ -138,7 +142,7 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 		p.ask(s, ev, start, n)
 	case smtp.VerbBDAT, smtp.VerbBDATLast:
 		action := s.rules.Action(verdict.BDATMalformed)
-		if s.rules.EditsCommands {
+		if s.editsCommands() {
 			action = verdict.Kill // what is to be refused could stand in its octets, or behind them
 		} else if ev.Flags&smtp.BadSize == 0 {
 			return
@@ -146,7 +150,12 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 		if ev.Flags&(smtp.BadSize|smtp.Unoffered) != 0 {
 			p.actAs(s, verdict.BDATMalformed, action, toServer, 0, ev.Line)
 		}
+	case smtp.VerbEHLO, smtp.VerbHELO:
+		p.recall(s)
 	case smtp.VerbMAIL, smtp.VerbAUTH:
+		if ev.Verb == smtp.VerbMAIL && p.judgeDowngrade(s) {
+			return
+		}
 		if r, ok := s.wish(ev.Verb); ok {
 			p.judgeCommand(s, ev, start, n, r)
 		}
@@ -183,8 +192,12 @@ func (s *session) wish(verb smtp.Verb) (r refuseEdit, ok bool) {
 
 // hides says that an offer was taken away, or will be.
 func (s *session) hides() bool {
-	return s.led.Took(starttls.StepHidden) || s.rules.StartTLS == policy.Hide
+	return s.led.Took(starttls.StepHidden) || s.rules.StartTLS == policy.Hide || s.recall.has(hidesOffer)
 }
+
+// editsCommands says that a command may have to be kept from the server, so that none may be
+// given away before it was read.
+func (s *session) editsCommands() bool { return s.rules.EditsCommands || s.recall.has(hidesOffer) }
 
 // hidden refuses what was not offered because its offer was taken away.
 var hidden = refuseEdit{notHere, verdict.STARTTLSNotOffered}
@@ -192,11 +205,14 @@ var hidden = refuseEdit{notHere, verdict.STARTTLSNotOffered}
 // judgeCommand reports a finding that is a command, and refuses the command where
 // policy asks for it; it says whether there is nothing left to judge.
 func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit) {
-	if s.rules.Action(r.finding) == verdict.Refuse {
+	switch {
+	case r.finding == verdict.TLSRequired && s.holdsBack():
+		p.actAs(s, r.finding, verdict.Kill, toServer, 0, []byte(ev.Verb.String()))
+	case s.rules.Action(r.finding) == verdict.Refuse:
 		p.refuseCommand(s, ev, start, n, r, false)
-		return
+	default:
+		p.act(s, r.finding, toServer, 0, []byte(ev.Verb.String()))
 	}
-	p.act(s, r.finding, toServer, 0, []byte(ev.Verb.String()))
 }
 
 // refuseCommand keeps a complete command from the server, and has its reply made the
@@ -238,6 +254,10 @@ func (p *Pipeline) refusePartial(s *session) {
 	if s.refuse.note == noRefusal {
 		r, ok := s.wish(verb)
 		if !ok || s.rules.Action(r.finding) != verdict.Refuse && r.note != notHere {
+			return
+		}
+		if r.finding == verdict.TLSRequired && s.holdsBack() {
+			p.actAs(s, r.finding, verdict.Kill, toServer, 0, []byte(verb.String()))
 			return
 		}
 		s.refuse = r

@@ -24,21 +24,20 @@ func (p *Pipeline) report(s *session, f verdict.Finding, action verdict.Action, 
 	}
 	s.alerted = true
 	said := string(detail[:min(len(detail), maxDetail)])
-	mode := verdict.Observe
-	if s.enforce {
-		mode = verdict.Enforce
-	}
+	p.say(s, SaidFinding, uint16(f)<<8|uint16(action))
 	p.found = append(p.found, FindingRecord{
-		Flow: s.ends(), Time: p.now, Finding: f, Action: action, Mode: mode,
+		Flow: s.ends(), Time: p.now, Finding: f, Action: action, Mode: s.mode(),
 		ToServer: d == toServer, Code: code, Detail: said,
-		Reason: reason(f, code, said),
+		Reason: reason(f, code, said) + p.remark(s, f, said), trail: s.trail,
 	})
+	p.learnFinding(s, f, action, code, detail)
 }
 
 // flush hands the findings on, with what became of the packet.
 func (p *Pipeline) flush(kind verdict.Kind) {
 	for i := range p.found {
 		p.found[i].Packet = kind
+		p.found[i].Said = p.account(p.found[i].Flow.ID, p.found[i].trail)
 		p.sink.Finding(&p.found[i])
 		p.found[i] = FindingRecord{}
 	}

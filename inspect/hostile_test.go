@@ -157,3 +157,16 @@ func TestAFINOutOfPlaceLetsNoClearTextPassBehindThe220(t *testing.T) {
 		t.Errorf("the server heard %q, reset %v", got, w.server.reset)
 	}
 }
+
+func TestALate220IsNotTakenForTheReplyToARefusedCommand(t *testing.T) {
+	everyCut(t, setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}, func(t *testing.T, w *wire) {
+		upToOffer(w)
+		w.c("STARTTLS\r\n")
+		w.s("250 a box says\r\n") // made 454
+		w.c(message)              // made NOOP
+		w.s("220 go\r\n")         // the server's own answer to STARTTLS
+		if !w.client.reset || !w.server.reset {
+			t.Errorf("the server is in TLS, the client is not; findings %q", w.rec.ids())
+		}
+	})
+}

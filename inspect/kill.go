@@ -4,6 +4,7 @@ import (
 	"keepword/dataplane"
 	"keepword/inspect/packet"
 	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
 	"keepword/inspect/verdict"
 )
 
@@ -42,16 +43,21 @@ func (p *Pipeline) kill(s *session, f verdict.Finding) {
 	p.end(s, EndClosed)
 }
 
-// repliesDue says that the client waits for a reply in clear text, or for one that goes
-// with the packet at hand, and is between two lines.
+// repliesDue says that the client waits for a reply in clear text, or will when it has said
+// what it is about to say, or that one goes with the packet at hand; and that it is between
+// two lines.
 func (p *Pipeline) repliesDue(s *session) bool {
 	if s.inLine {
 		return false
 	}
 	switch s.phase {
 	case dialogue:
+		if m := s.dlg.Mode(); m == smtp.MailData || m == smtp.Chunk {
+			return true // its reply is due when the message ends
+		}
 		_, waits := s.dlg.Next()
-		return waits || s.half[toClient].given.Less(s.half[toClient].parsed)
+		_, begun := s.dlg.ClientPartial() // a command whose reply it will wait for
+		return waits || begun > 0 || s.half[toClient].given.Less(s.half[toClient].parsed)
 	case handshaking: // the 220 is in the packet at hand
 		return !s.led.Implicit() && s.half[toClient].given.LessEq(s.answer.start)
 	}

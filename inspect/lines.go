@@ -41,14 +41,23 @@ func (p *Pipeline) judgeLine(s *session, d int, odd smtp.LineFlags, length, limi
 // endless is for a line that does not end: no program has such a one, and whoever waits
 // for its end is kept waiting.
 func (p *Pipeline) endless(s *session, d int) (ended bool) {
-	if s.rules.Action(verdict.LineTooLong) == verdict.Pass {
+	bit := uint64(1) << verdict.LineTooLong
+	if s.reported&bit != 0 && !s.enforce {
 		return false
 	}
-	return p.actAs(s, verdict.LineTooLong, verdict.Kill, d, 0, nil)
+	s.reported |= bit
+	action := s.rules.Action(verdict.LineTooLong)
+	if action != verdict.Pass {
+		action = verdict.Kill
+	}
+	return p.actAs(s, verdict.LineTooLong, action, d, 0, nil)
 }
 
 // judgeOrder judges whether a command may come now.
 func (p *Pipeline) judgeOrder(s *session, ev *smtp.ClientEvent) (ended bool) {
+	if s.midstream {
+		return false // what came before, nobody knows
+	}
 	early := ev.Flags&smtp.Early != 0 && ev.Verb != smtp.VerbPROXY // RFC 5321 §4.3.1
 	return (early || ev.Flags&smtp.Grouped != 0) &&
 		p.onceAct(s, verdict.UnauthorisedPipelining, toServer, 0, []byte(ev.Verb.String()))

@@ -117,3 +117,20 @@ func TestOneReplyToOneMessageConfirmsNothing(t *testing.T) {
 		w.wantFindings("smuggling log")
 	})
 }
+
+func TestAnEndlessLineIsReportedOnceWhereNothingIsEnforced(t *testing.T) {
+	w := newWire(t, setup{policy: policy.Config{Mode: verdict.Observe}})
+	w.s(greeting)
+	for range 100 {
+		w.c(strings.Repeat("x", 1448))
+	}
+	w.wantFindings("line-too-long kill")
+}
+
+func TestAConnectionSeenInItsMiddleIsNotAccusedOfHaste(t *testing.T) {
+	w := newWire(t, setup{passive: true})
+	w.p.Flush(w.now)
+	w.c("NOOP\r\n")
+	w.s("250 ok\r\n")
+	w.wantFindings("midstream log")
+}

@@ -48,6 +48,11 @@ type Config struct {
 	// Seed is where the flows' ids begin, so that those of several workers, and of one
 	// after a restart, differ.
 	Seed uint64
+	// History remembers the servers; nil: nobody does.
+	History History
+	// Account is how many things that were said, in all sessions, are kept to account for
+	// them (see Said); 24 octets each. 0: none.
+	Account int
 	// Tap is for proofs, nil: nobody is told.
 	Tap Tap
 }
@@ -75,6 +80,7 @@ type Pipeline struct {
 	passive    bool
 	sink       Sink
 	tap        Tap
+	history    History
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool
@@ -102,6 +108,8 @@ type Pipeline struct {
 	quoted   []byte
 	found    []FindingRecord
 	ended    FlowRecord
+	trail    trail
+	told     [maxNoted]Said
 	timers   timers
 	stats    counters
 }
@@ -130,6 +138,8 @@ func New(c Config) *Pipeline {
 		passive:    c.Passive,
 		sink:       c.Sink,
 		tap:        c.Tap,
+		history:    c.History,
+		trail:      newTrail(c.Account),
 		ids:        c.Seed,
 		flows:      flow.NewTable[session](c.Limits.Flows),
 		memory:     reassembly.NewPool(c.Limits.Memory),

@@ -3,6 +3,7 @@ package inspect
 import (
 	"net/netip"
 
+	"keepword/inspect/history"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
@@ -32,8 +33,16 @@ type FindingRecord struct {
 	// needs to be understood. It has at most 128 octets and may hold any octet
 	// that the wire had: escape it.
 	Detail string
-	// Reason is one plain sentence.
+	// Reason is one plain sentence, or two.
 	Reason string
+	// Breaker is a change of the circuit breaker's state, which this record reports in
+	// place of a finding; Finding is then the one that was its cause.
+	Breaker history.Change
+	// Said is the session up to here, in order; lent for the call. It may lack its
+	// beginning.
+	Said []Said
+
+	trail uint32
 }
 
 // FlowState is the TCP state at a flow's end, in Suricata's words.
@@ -88,6 +97,9 @@ type FlowRecord struct {
 	// where none was seen.
 	TLSVersion uint16
 	SNI        string
+	// Said is what was said, in order; lent for the call. It may lack its beginning, and
+	// of a long session its end.
+	Said []Said
 }
 
 // Sink takes what inspection has to tell. It is called from the worker's goroutine,

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 
+	"keepword/inspect/history"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/starttls"
 	"keepword/inspect/tlsrecord"
@@ -39,6 +40,10 @@ func (p *Pipeline) readRecords(s *session, d int, b []byte) {
 	switch {
 	case s.phase != handshaking:
 	case s.led.State() == starttls.Kept:
+		p.say(s, SaidProtected, 0)
+		if !s.led.Implicit() {
+			p.learn(s, history.Seen{Kind: history.Worked, Version: s.led.Version()})
+		}
 		p.leave(s)
 	case ev == tlsrecord.NotTLS && d == toClient && p.skipLine(s, b[n:]):
 	case ev == tlsrecord.NotTLS:
@@ -91,6 +96,7 @@ func (p *Pipeline) skipLine(s *session, rest []byte) bool {
 
 func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsrecord.Event, rest []byte) {
 	if ev == tlsrecord.ClientHello {
+		p.say(s, SaidClientHello, 0)
 		p.note(s, saidSNI, parser.SNI())
 		if p.timed(s) {
 			p.timers.silenceLog.push(p.now+silenceLog, p.entry.Slot(), s.id)
@@ -99,6 +105,7 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 	var detail []byte
 	switch ev {
 	case tlsrecord.Alert:
+		p.say(s, SaidAlert, toServerBit)
 		detail = []byte(parser.AlertName())
 	case tlsrecord.NotTLS:
 		detail = rest
@@ -114,8 +121,10 @@ func (p *Pipeline) serverRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 	var detail []byte
 	switch ev {
 	case tlsrecord.ServerHello:
+		p.say(s, SaidServerHello, parser.Version())
 		detail = []byte(versionName(parser.Version()))
 	case tlsrecord.Alert:
+		p.say(s, SaidAlert, 0)
 		detail = []byte(parser.AlertName())
 	case tlsrecord.NotTLS:
 		if s.clearText && s.led.State() < starttls.Begun {

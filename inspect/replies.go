@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"keepword/inspect/policy"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
@@ -54,6 +53,16 @@ func (p *Pipeline) readReplies(s *session, b []byte) {
 // reply judges a complete line of a reply that begins at start.
 func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	n := int(s.half[toClient].parsed.Sub(start)) - lineEnd(ev.Odd)
+	if ev.Final {
+		p.say(s, SaidReply, uint16(ev.Code))
+	}
+	// No other command of RFC 5321 is answered 220 (§4.2.2), nor is a NOOP in the place of a
+	// refused one: it is a second answer to STARTTLS, and its sender begins TLS now.
+	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus && ev.To.Verb != smtp.VerbUnknown &&
+		ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
+	if late && ev.First && p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text) {
+		return
+	}
 	switch {
 	case ev.Surplus:
 		if ev.Final {
@@ -70,15 +79,13 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 			s.lost = true
 			p.pass(s)
 		}
-	case ev.Code == 220 && ev.To.Verb != smtp.VerbUnknown && s.led.Took(starttls.StepAsked) &&
-		ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS:
-		// No other command of RFC 5321 is answered so (§4.2.2): it is a second answer to
-		// STARTTLS, and its sender begins TLS now.
-		if ev.First {
-			p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text)
-		}
+	case late:
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
+	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 5:
+		s.recall |= ehloWasRefused
+	case ev.To.Verb == smtp.VerbHELO && ev.Code/100 == 2 && ev.Final:
+		p.judgeHELO(s, ev)
 	case ev.To.Verb == smtp.VerbSTARTTLS || ev.To.Verb == smtp.VerbXANONYMOUSTLS:
 		p.answerLine(s, ev, start, n)
 	case ev.Code == 235: // RFC 4954 §4
@@ -88,7 +95,7 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
-	if s.smuggled && ev.Code/100 == 2 {
+	if s.reported&(1<<verdict.Smuggling) != 0 && ev.Code/100 == 2 {
 		s.surplus = true
 		p.act(s, verdict.SmugglingConfirmed, toClient, ev.Code, ev.Text)
 		return
@@ -118,7 +125,7 @@ func (p *Pipeline) partialReply(s *session) {
 	switch {
 	case to.Note != noRefusal:
 		p.refuseReply(s, start, head, n, false, to.Note)
-	case to.Verb == smtp.VerbEHLO && s.rules.StartTLS == policy.Hide && s.dlg.InReply():
+	case to.Verb == smtp.VerbEHLO && s.hides() && s.dlg.InReply():
 		if at := keywordAt(head); smtp.HasPrefixFold(head[at:], "STARTTLS") {
 			p.edit(s, toClient, start.Add(at), []byte(hiddenKeyword))
 		}
@@ -245,7 +252,7 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	if p.actAll(s, found, toClient, ev.Code, ev.Text) {
 		return
 	}
-	if offers && s.rules.StartTLS == policy.Hide {
+	if offers && s.hides() {
 		s.led.Take(starttls.StepHidden)
 		if s.enforce {
 			p.hideOffer(s, start, end, keywordAt(ev.Line), ev.Final)
@@ -253,8 +260,13 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	} else {
 		o.prev = start
 	}
-	if ev.Final {
-		p.actAll(s, s.led.EHLOEnd(), toClient, ev.Code, nil)
+	if ev.First {
+		s.others = 0
+	} else if !offers && len(found.List()) == 0 {
+		s.others = digest(s.others, ev.Keyword)
+	}
+	if ev.Final && !p.actAll(s, s.led.EHLOEnd(), toClient, ev.Code, nil) {
+		p.learnOffer(s)
 	}
 }
 

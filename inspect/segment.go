@@ -198,7 +198,7 @@ func (p *Pipeline) gap(s *session, d int) {
 	h.given = h.given.Max(h.unseen) // the receiver expects what is next
 	s.lost = true
 	action := s.rules.Action(verdict.Gap)
-	if s.rules.EditsCommands {
+	if s.editsCommands() {
 		action = verdict.Kill // what is to be refused could pass unread
 	}
 	when := WhenPass
@@ -241,15 +241,14 @@ func (p *Pipeline) octets(e *flow.Entry[session], d int, pk *dataplane.Packet, d
 	}
 	switch r.Outcome {
 	case reassembly.TooFar:
-		if !s.enforce {
-			p.giveUp(s, d, verdict.MemoryLimit)
-			return verdict.Accept
-		}
 		if h.stream.Next().Less(h.unseen) { // far ahead, since much went by unseen
 			p.gap(s, d)
 			return p.kindOf(s, dirty)
 		}
 		p.once(s, verdict.OutOfWindow, d)
+		if !s.enforce {
+			return verdict.Accept // beyond all windows; what is true comes again, or is a gap
+		}
 		return verdict.Drop
 	case reassembly.NoMemory:
 		return p.full(s, d)
@@ -371,7 +370,7 @@ func (p *Pipeline) mayPassAhead(s *session, d int) bool {
 		return true
 	}
 	m := s.dlg.Mode()
-	return d == toServer && !s.rules.EditsCommands && (m == smtp.MailData || m == smtp.Chunk)
+	return d == toServer && !s.editsCommands() && (m == smtp.MailData || m == smtp.Chunk)
 }
 
 // inspect reads all that may be read, in both directions. The client's octets go

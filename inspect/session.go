@@ -6,6 +6,7 @@ import (
 
 	"keepword/dataplane"
 	"keepword/inspect/flow"
+	"keepword/inspect/history"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/reassembly"
@@ -155,10 +156,11 @@ type session struct {
 	key      *flow.Key // its entry's
 	id       uint64
 	start    int64
-	reported uint64  // bit per finding that is reported once a session
-	words    *words  // nil: nobody has said anything worth telling
-	smuggled bool    // a command stood behind what is not the end of mail data
-	_        [7]byte // an entry of the table is a whole number of cache lines
+	reported uint64 // bit per finding that is reported once a session
+	words    *words // nil: nobody has said anything worth telling
+	trail    uint32 // where its account ends, 0: nowhere
+	others   uint16 // a digest of what the EHLO reply offers beside STARTTLS
+	recall   recall // what is remembered of its server
 }
 
 // warm reads from every part of s that a segment needs.
@@ -330,6 +332,13 @@ func (p *Pipeline) evict() {
 	}
 }
 
+func (s *session) mode() verdict.Mode {
+	if s.enforce {
+		return verdict.Enforce
+	}
+	return verdict.Observe
+}
+
 func (s *session) direction(fromLow bool) int {
 	if fromLow == s.clientLow {
 		return toServer
@@ -372,6 +381,10 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 			p.find(s, f, toServer, 0, nil)
 		}
 	}
+	p.learnSilence(s)
+	if s.recall.has(trying) {
+		p.learn(s, history.Seen{Kind: history.Undecided})
+	}
 	if wasKilled {
 		p.flush(verdict.Drop) // the packet at hand goes with the connection
 	} else {
@@ -400,6 +413,7 @@ func (p *Pipeline) record(s *session, reason EndReason) {
 		Outcome:    s.led.Outcome(s.phase == killed, s.lost || s.midstream && !s.led.Introduced()),
 		ReplyCode:  s.led.ReplyCode(),
 		TLSVersion: s.led.Version(),
+		Said:       p.account(s.id, s.trail),
 	}
 	switch {
 	case s.phase == opening:

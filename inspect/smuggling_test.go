@@ -30,6 +30,9 @@ func TestASmuggledCommandNeverReachesTheServerWhole(t *testing.T) {
 			if got := w.heard(w.server); strings.Contains(got, "<ceo@example>\r") || strings.Contains(got, "RCPT") {
 				t.Errorf("behind %q the server heard %q", ending, got)
 			}
+			if got := w.heard(w.client); !strings.HasPrefix(got, "421 4.7.0 ") {
+				t.Errorf("behind %q the client heard %q", ending, got)
+			}
 			if !w.server.reset || !w.client.reset {
 				t.Errorf("behind %q the connection goes on", ending)
 			}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"keepword/inspect/flow"
+	"keepword/inspect/history"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
@@ -38,6 +39,7 @@ type counters struct {
 	outcomes    [starttls.OutcomeKilled + 1]atomic.Uint64
 	lostSight   [causes][len(whenNames)]atomic.Uint64
 	flows       [flow.Reset + 1]atomic.Int64
+	breaker     [history.HalfOpen + 1]atomic.Uint64
 	injected    atomic.Uint64
 	memory      atomic.Int64
 	memoryLimit atomic.Int64
@@ -79,19 +81,24 @@ type Stats struct {
 	// Opening, Open and Ended are the flows in the table.
 	Opening, Open, Ended int64
 	Injected             uint64
-	Memory, MemoryLimit  int64 // octets
+	// Breaker counts the changes of circuit breakers to each state.
+	Breaker             map[history.State]uint64
+	Memory, MemoryLimit int64 // octets
 }
 
 // Stats returns the counters. It is safe from any goroutine.
 func (p *Pipeline) Stats() Stats {
 	c := &p.stats
 	s := Stats{
-		Packets: map[verdict.Kind]uint64{}, Outcomes: map[starttls.Outcome]uint64{},
+		Packets: map[verdict.Kind]uint64{}, Outcomes: map[starttls.Outcome]uint64{}, Breaker: map[history.State]uint64{},
 		Opening: c.flows[flow.Embryonic].Load(), Open: c.flows[flow.Open].Load(), Ended: c.flows[flow.Ended].Load() + c.flows[flow.Reset].Load(),
 		Injected: c.injected.Load(), Memory: c.memory.Load(), MemoryLimit: c.memoryLimit.Load(),
 	}
 	for k := range c.packets {
 		s.Packets[verdict.Kind(k)] = c.packets[k].Load()
+	}
+	for to := range c.breaker {
+		s.Breaker[history.State(to)] = c.breaker[to].Load()
 	}
 	for o := range c.outcomes {
 		s.Outcomes[starttls.Outcome(o)] = c.outcomes[o].Load()

@@ -162,7 +162,7 @@ func (p *Pipeline) settleSYN(s *session, d int) bool {
 // unread, or does not open where commands may have to be refused. That the client alone
 // signs is no ground for either: a server may not know the option.
 func (p *Pipeline) signed(s *session) verdict.Kind {
-	if s.enforce && s.rules.EditsCommands {
+	if s.enforce && s.editsCommands() {
 		p.stats.lost(causeSigned, WhenDrop)
 		s.phase = opening
 		s.half[toClient].opened = false

@@ -108,13 +108,16 @@ func (p *Pipeline) silent(e *flow.Entry[session]) {
 	if !s.isSilent() {
 		return
 	}
+	s.reported |= 1 << verdict.SilenceAfter220
 	p.report(s, verdict.SilenceAfter220, min(s.rules.Action(verdict.SilenceAfter220), verdict.Log), toClient, 220, nil)
 	p.timers.silenceKill.push(p.now+silenceKill-silenceLog, e.Slot(), s.id)
 }
 
 // silentToTheEnd is for a session at the second limit.
 func (p *Pipeline) silentToTheEnd(e *flow.Entry[session]) {
-	if s := &e.Value; s.isSilent() && s.rules.Action(verdict.SilenceAfter220) == verdict.Kill {
+	s := &e.Value
+	p.learnSilence(s)
+	if s.isSilent() && s.rules.Action(verdict.SilenceAfter220) == verdict.Kill {
 		p.act(s, verdict.SilenceAfter220, toClient, 220, nil)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"keepword/dataplane"
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/starttls"
@@ -36,7 +37,7 @@ type recorder struct {
 func (r *recorder) Finding(f *inspect.FindingRecord) { r.findings = append(r.findings, *f) }
 func (r *recorder) FlowEnd(f *inspect.FlowRecord) {
 	c := *f
-	c.Steps = slices.Clone(f.Steps)
+	c.Steps, c.Said = slices.Clone(f.Steps), slices.Clone(f.Said)
 	r.flows = append(r.flows, c)
 }
 
@@ -81,6 +82,7 @@ type setup struct {
 	ends    [2]netip.AddrPort
 	isn     uint32
 	limits  inspect.Limits
+	history *history.History // nil: none
 }
 
 func newWire(t rapid.TB, c setup) *wire {
@@ -92,14 +94,18 @@ func newWire(t rapid.TB, c setup) *wire {
 		c.limits = inspect.Limits{Flows: 100, Memory: 16 << 20, FlowMemory: 256 << 10}
 	}
 	rec := &recorder{}
+	config := inspect.Config{
+		Policy: policy.New(c.policy), Ports: []uint16{25, 587}, Limits: c.limits,
+		MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass, Passive: c.passive, Sink: rec, Account: 1 << 10,
+	}
+	if c.history != nil {
+		config.History = c.history
+	}
 	w := &wire{
 		t: t, rec: rec, cut: c.cut, now: 1e18, waiting: map[uint32][]byte{},
 		client: &end{addr: c.ends[0], snd: c.isn + 1000, ahead: map[uint32][]byte{}},
 		server: &end{addr: c.ends[1], snd: c.isn - 5, ahead: map[uint32][]byte{}},
-		p: inspect.New(inspect.Config{
-			Policy: policy.New(c.policy), Ports: []uint16{25, 587}, Limits: c.limits,
-			MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass, Passive: c.passive, Sink: rec,
-		}),
+		p:      inspect.New(config),
 	}
 	w.open()
 	return w
@@ -112,6 +118,15 @@ func (w *wire) open() {
 	w.send(w.server, packet.SYN|packet.ACK, nil)
 	w.server.snd++
 	w.send(w.client, packet.ACK, nil)
+}
+
+// another opens another connection of the same client, from its next port.
+func (w *wire) another() {
+	from := netip.AddrPortFrom(w.client.addr.Addr(), w.client.addr.Port()+1)
+	w.client = &end{addr: from, snd: w.client.snd + 1e6, ahead: map[uint32][]byte{}}
+	w.server = &end{addr: w.server.addr, snd: w.server.snd + 1e6, ahead: map[uint32][]byte{}}
+	w.rec.findings = nil
+	w.open()
 }
 
 func (w *wire) peer(e *end) *end {

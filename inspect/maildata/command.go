@@ -6,8 +6,21 @@ type reader struct {
 	stage stage
 	verb  uint8 // index of verbs
 	words uint8 // arguments so far
-	first bool  // the line is the first behind an ending: any command counts, else MAIL
+	scope scope
 }
+
+// scope is which commands count.
+type scope uint8
+
+const (
+	// onlyMAIL: on any line behind an ending. Nothing else begins another message.
+	onlyMAIL scope = iota
+	// first: on the line directly behind it, any command.
+	first
+	// firstInWords: there too, but it is not written in capitals as programs do. "Quit" and
+	// "Data" are words; MAIL, RCPT, BDAT with a number, and STARTTLS count all the same.
+	firstInWords
+)
 
 // stage is how far a line was read.
 type stage uint8
@@ -27,12 +40,38 @@ const (
 	stageKeyword
 	// stageColon: in the blanks behind it.
 	stageColon
-	// stageYes: the line is a command, whatever follows.
-	stageYes
+	// stagePath: in the blanks behind the colon.
+	stagePath
+	// stageAngle: in a path in angle brackets; at the line's end an open one counts, too.
+	stageAngle
+	// stageBare: in a path without brackets, which some servers take.
+	stageBare
+	// stageParameters: behind the path, or behind a parameter with its value.
+	stageParameters
+	// stageParameter: in a word that is a parameter, if a value follows or it has none.
+	stageParameter
+	// stageValue: in one with its value.
+	stageValue
 )
 
-// decided says that the line's octets up to its end do not matter any more.
-func (s stage) decided() bool { return s == stageNo || s == stageYes }
+// Parameters without a value (RFC 6531 §3.4, RFC 8689 §2): sums of their letters as sum
+// makes them.
+var smtputf8, requiretls = sumOf("SMTPUTF8"), sumOf("REQUIRETLS")
+
+// sum adds an octet to those of a word, so that words can be told apart.
+func sum(n uint32, c byte) uint32 {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return n*31 + uint32(c)
+}
+
+func sumOf(word string) (n uint32) {
+	for i := range len(word) {
+		n = sum(n, word[i])
+	}
+	return n
+}
 
 // verbs are the commands that a line is compared with: RFC 5321 §4.1.1, RFC 3030 §2
 // (BDAT), RFC 3207 §4 (STARTTLS), RFC 4954 §4 (AUTH).
@@ -44,6 +83,7 @@ var verbs = [...]struct {
 	verbRCPT:     {name: 'R'<<24 | 'C'<<16 | 'P'<<8 | 'T', keyword: 'T'<<8 | 'O'},
 	verbSTARTTLS: {name: 'S'<<24 | 'T'<<16 | 'A'<<8 | 'R', keyword: 'T'<<24 | 'T'<<16 | 'L'<<8 | 'S'},
 	verbBDAT:     {name: 'B'<<24 | 'D'<<16 | 'A'<<8 | 'T', least: 1, most: 2},
+	verbAUTH:     {name: 'A'<<24 | 'U'<<16 | 'T'<<8 | 'H', least: 1, most: 2},
 	// The others follow by their arguments alone.
 	{name: 'E'<<24 | 'H'<<16 | 'L'<<8 | 'O', least: 1, most: 1},
 	{name: 'H'<<24 | 'E'<<16 | 'L'<<8 | 'O', least: 1, most: 1},
@@ -51,7 +91,6 @@ var verbs = [...]struct {
 	{name: 'D'<<24 | 'A'<<16 | 'T'<<8 | 'A'},
 	{name: 'Q'<<24 | 'U'<<16 | 'I'<<8 | 'T'},
 	{name: 'N'<<24 | 'O'<<16 | 'O'<<8 | 'P'},
-	{name: 'A'<<24 | 'U'<<16 | 'T'<<8 | 'H', least: 1, most: 2},
 	{name: 'V'<<24 | 'R'<<16 | 'F'<<8 | 'Y', least: 1, most: 1},
 	{name: 'E'<<24 | 'X'<<16 | 'P'<<8 | 'N', least: 1, most: 1},
 }
@@ -62,12 +101,16 @@ const (
 	verbRCPT
 	verbSTARTTLS
 	verbBDAT
+	verbAUTH
 )
 
 // push appends a letter to the token, and says whether it is one and had room.
 func (r *reader) push(c byte) bool {
 	if 'a' <= c && c <= 'z' {
 		c -= 'a' - 'A'
+		if r.scope == first {
+			r.scope = firstInWords
+		}
 	}
 	if c < 'A' || c > 'Z' || r.token>>24 != 0 {
 		return false
@@ -85,10 +128,10 @@ func (r *reader) next(c byte) {
 		case blank && r.token == 0:
 			// Some servers skip blanks. Only MAIL begins another transaction, so that
 			// only with MAIL one is as lenient as they are.
-			r.first = false
+			r.scope = onlyMAIL
 		case blank:
 			r.behindVerb()
-		case r.token == verbs[verbSTARTTLS].name && r.first:
+		case r.token == verbs[verbSTARTTLS].name && r.scope != onlyMAIL:
 			r.stage, r.verb, r.token = stageTLS, verbSTARTTLS, 0
 			r.next(c)
 		case !r.push(c):
@@ -104,11 +147,42 @@ func (r *reader) next(c byte) {
 	case stageKeyword, stageColon:
 		switch {
 		case c == ':' && r.token == verbs[r.verb].keyword:
-			r.stage = stageYes
+			r.stage = stagePath
 		case blank && r.token != 0:
 			r.stage = stageColon
 		case !blank && (r.stage == stageColon || !r.push(c)):
 			r.stage = stageNo
+		}
+	case stagePath:
+		switch {
+		case c == '<':
+			r.stage = stageAngle
+		case !blank:
+			r.stage = stageBare
+		}
+	case stageAngle:
+		if c == '>' {
+			r.stage = stageParameters
+		}
+	case stageBare, stageValue:
+		if blank {
+			r.stage = stageParameters
+		}
+	case stageParameters:
+		if !blank {
+			r.stage, r.token = stageParameter, 0
+			r.next(c)
+		}
+	case stageParameter:
+		switch {
+		case c == '=':
+			r.stage = stageValue
+		case !blank:
+			r.token = sum(r.token, c)
+		case r.reads():
+			r.stage = stageParameters
+		default:
+			r.stage = stageNo // servers refuse what is no parameter: this is prose
 		}
 	case stageGap:
 		if blank {
@@ -119,10 +193,15 @@ func (r *reader) next(c byte) {
 		number := '0' <= c && c <= '9'
 		if r.words > verbs[r.verb].most || r.verb == verbBDAT && r.words == 1 && !number {
 			r.stage = stageNo
+			return
 		}
+		r.next(c)
 	case stageWord:
-		if blank {
+		switch {
+		case blank:
 			r.stage = stageGap
+		case r.verb == verbAUTH && r.words == 1 && 'a' <= c && c <= 'z':
+			r.stage = stageNo // a mechanism's name is in capitals (RFC 4422 §3.1)
 		}
 	}
 }
@@ -144,7 +223,7 @@ func (r *reader) behindVerb() {
 func (r *reader) lookup() (verb uint8, ok bool) {
 	for i := range verbs {
 		if verbs[i].name == r.token && i != verbSTARTTLS {
-			return uint8(i), r.first || i == verbMAIL
+			return uint8(i), i == verbMAIL || r.scope == first || r.scope == firstInWords && (i == verbRCPT || i == verbBDAT)
 		}
 	}
 	return 0, false
@@ -160,6 +239,8 @@ func (r *reader) reads() bool {
 		return r.token == verbs[verbSTARTTLS].keyword
 	case stageGap, stageWord:
 		return r.words >= verbs[r.verb].least
+	case stageParameter:
+		return r.token == smtputf8 || r.token == requiretls
 	}
-	return r.stage == stageYes
+	return r.stage >= stageAngle
 }

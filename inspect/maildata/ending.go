@@ -10,6 +10,9 @@ const (
 	nulBit      Ending = 1 << (2 * beforeShift)
 )
 
+// openEnd is CRLF.CR, which with LF is the end of mail data.
+const openEnd = Ending(endCRLF)<<beforeShift | Ending(endCR)
+
 // String spells the ending, such as LF.CRLF; "with NUL" says that NULs stand between
 // its octets, which some servers drop. Of several CRs two are spelled.
 func (e Ending) String() string {
@@ -93,6 +96,9 @@ var atStart = tail{exact: 2, before: endCRLF}
 
 // empty says that t is the zero value: the other fields are set only along with these.
 func (t *tail) empty() bool { return t.before == endNone && t.pending == 0 }
+
+// open says that the last octets are openEnd.
+func (t *tail) open() bool { return int(t.exact) == len(endOfData)-1 }
 
 // afterCR says that the last octet is a CR.
 func (t *tail) afterCR() bool { return t.exact == 1 || t.exact == 4 }

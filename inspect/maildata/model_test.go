@@ -22,14 +22,14 @@ func (f found) String() string {
 // The model looks, at each octet, at the whole text before it.
 
 var (
-	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:`)
-	modelCommand = regexp.MustCompile(`(?i)^(` + strings.Join([]string{
-		`MAIL[ \t]+FROM[ \t]*:.*`,
-		`RCPT[ \t]+TO[ \t]*:.*`,
+	modelParams  = `(SMTPUTF8|REQUIRETLS|[^ \t=]*=[^ \t]*)`
+	modelPath    = `[ \t]*(<[^>]*|<[^>]*>[ \t]*(` + modelParams + `([ \t]+` + modelParams + `)*)?|[^ \t<][^ \t]*([ \t]+` + modelParams + `)*)[ \t]*$`
+	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:` + modelPath)
+	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t]+TO[ \t]*:` + modelPath + `|STARTTLS[ \t]*$|BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*$)`)
+	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
 		`(EHLO|HELO|VRFY|EXPN)[ \t]+[^ \t]+[ \t]*`,
-		`AUTH[ \t]+[^ \t]+([ \t]+[^ \t]+)?[ \t]*`,
-		`BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*`,
-		`(RSET|DATA|QUIT|NOOP|STARTTLS)[ \t]*`,
+		`AUTH[ \t]+[^ \ta-z]+([ \t]+[^ \t]+)?[ \t]*`,
+		`(RSET|DATA|QUIT|NOOP)[ \t]*`,
 	}, "|") + `)$`)
 )
 
@@ -138,7 +138,7 @@ func model(text []byte) (events []found) {
 func modelReads(all []byte, ending, from, to int) bool {
 	line := withoutNUL(all[from:to])
 	if from == ending {
-		return modelCommand.MatchString(line) || modelMail.MatchString(line)
+		return modelCommand.MatchString(line) || modelAnyCase.MatchString(line) || modelMail.MatchString(line)
 	}
 	if from < ending || !modelMail.MatchString(line) {
 		return false

@@ -31,8 +31,8 @@ const (
 	None Kind = iota
 	// EndOfData: mail data has ended.
 	EndOfData
-	// Smuggling: a line behind a lenient ending reads as a command, the first line as any,
-	// one of the next ones as MAIL. Its last octet is the one with which some server takes
+	// Smuggling: a line behind a lenient ending reads as a command, the first line as any
+	// (see scope), one of the next ones as MAIL. Its last octet is the one with which some server takes
 	// the line for complete.
 	Smuggling
 	// LongLine: a line exceeds MaxTextLine, for the first time in these mail data.
@@ -60,7 +60,8 @@ const (
 	cuts
 )
 
-// Scanner follows the mail data of one DATA. Init makes it ready.
+// Scanner follows the mail data of one DATA, or of the BDATs of one message. Init or
+// InitChunks makes it ready.
 type Scanner struct {
 	line   reader      // the line at hand, where it is read as a command
 	length uint32      // of the line at hand so far; saturated at maxLength
@@ -69,6 +70,7 @@ type Scanner struct {
 	tail   tail
 	dotted bool // the line at hand begins with a dot
 	told   Kind // None, LongLine or EndlessLine: the longest that was reported
+	chunks bool // the octets of BDAT, which nothing among them ends
 }
 
 // maxLength keeps Scanner.length from wrapping. It is beyond every limit.
@@ -76,6 +78,11 @@ const maxLength = 16 * MaxLine
 
 // Init makes s the start of mail data, behind the CRLF of the DATA line.
 func (s *Scanner) Init() { *s = Scanner{tail: atStart} }
+
+// InitChunks makes s the start of a message that comes by BDAT (RFC 3030 §2). Its octets
+// are counted: CRLF.CRLF among them is text, and any line may be as long as it will. But a
+// server that hands the message on by DATA gives the lenient endings in it to the next one.
+func (s *Scanner) InitChunks() { *s = Scanner{tail: atStart, told: EndlessLine, chunks: true} }
 
 // Warm reads s, and returns something of it (see flow.Table's Begin).
 func (s *Scanner) Warm() uint64 { return uint64(s.length) }
@@ -116,7 +123,7 @@ func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
 // idle says that pass may take the octets that follow.
 func (s *Scanner) idle() bool {
-	return s.tail.empty() && s.line.stage.decided()
+	return s.tail.empty() && s.line.stage == stageNo
 }
 
 // pass consumes the octets at the beginning of b of which each alone changes nothing but
@@ -151,6 +158,9 @@ func (s *Scanner) limit() int {
 
 // step follows one octet.
 func (s *Scanner) step(c byte) Kind {
+	if s.chunks && s.tail.open() && c != '\n' {
+		s.end(openEnd)
+	}
 	tooLong := s.measure(c)
 	smuggling := false
 	if isLineEnd(c) {
@@ -160,13 +170,13 @@ func (s *Scanner) step(c byte) Kind {
 		s.line.next(c)
 	}
 	e, end := s.tail.next(c)
-	if end {
+	switch {
+	case end && !s.chunks:
 		return EndOfData
-	}
-	if e != 0 {
-		s.ending = e
-		s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
-		s.line = reader{stage: stageVerb, first: true}
+	case end:
+		s.tail = atStart // a CRLF like any other
+	case e != 0 && !(s.chunks && s.tail.open()):
+		s.end(e)
 	}
 	if smuggling {
 		return Smuggling
@@ -175,6 +185,13 @@ func (s *Scanner) step(c byte) Kind {
 		s.told = tooLong
 	}
 	return tooLong
+}
+
+// end begins to read the lines behind a lenient ending.
+func (s *Scanner) end(e Ending) {
+	s.ending = e
+	s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
+	s.line = reader{stage: stageVerb, scope: first}
 }
 
 // measure counts an octet of the line. A line that gets too long with an octet that

@@ -70,7 +70,7 @@ var catalogue = map[string]string{
 
 // commands read as such right behind an ending.
 var commands = []string{"MAIL FROM:<a@b>", "mail from:<>", "RCPT TO:<c@d>", "EHLO x", "HELO x.example", "RSET", "DATA", "QUIT", "NOOP", "STARTTLS",
-	"StartTLS ", "BDAT 10 LAST", "BDAT 7", "AUTH PLAIN AAA=", "AUTH LOGIN", "VRFY joe", "EXPN all", "rset\t", " MAIL  from : a", "M\x00AIL FROM:x"}
+	"StartTLS ", "BDAT 10 LAST", "BDAT 7", "AUTH PLAIN AAA=", "AUTH LOGIN", "VRFY joe", "EXPN all", "RSET\t", " MAIL  from : a", "M\x00AIL FROM:x"}
 
 func TestACommandBehindALenientEndingIsReportedBeforeItsLineIsComplete(t *testing.T) {
 	for name, ending := range catalogue {

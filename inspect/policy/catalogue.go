@@ -12,8 +12,8 @@ var catalogue = [v.Findings][]v.Action{
 	v.NoFinding: {v.Pass},
 
 	// The promise: offered, asked, answered, begun.
-	v.OfferRefused:                {v.Log, v.Pass, v.Kill},
-	v.OfferRefusedTemporarily:     {v.Log, v.Pass, v.Kill},
+	v.OfferRefused:                {v.Log, v.Pass, v.Hide, v.Kill},
+	v.OfferRefusedTemporarily:     {v.Log, v.Pass, v.Hide, v.Kill},
 	v.TLSRateLimited:              {v.Log, v.Pass, v.Kill},
 	v.AnsweredForServer:           {v.Correct, v.Kill, v.Log, v.Pass},
 	v.UnfitAnswer:                 {v.Correct, v.Kill, v.Log, v.Pass},

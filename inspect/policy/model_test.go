@@ -43,6 +43,9 @@ func slowRules(c Config, server netip.AddrPort, f v.Finding) (StartTLS, v.Action
 		}
 	}
 	action := Default(f)
+	if s.StartTLS == Require && (f == v.OfferVanished || f == v.EHLORefused) {
+		action = v.Kill
+	}
 	if a, ok := c.Actions[f]; ok {
 		action = a
 	}

@@ -115,6 +115,10 @@ func compile(c Config, s Server) Rules {
 	for f := range r.actions {
 		r.actions[f] = Default(verdict.Finding(f))
 	}
+	if s.StartTLS == Require { // mail is held back rather than sent in clear text
+		r.actions[verdict.OfferVanished] = verdict.Kill
+		r.actions[verdict.EHLORefused] = verdict.Kill
+	}
 	for f, a := range c.Actions {
 		r.actions[f] = a
 	}

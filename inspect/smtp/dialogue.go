@@ -39,7 +39,8 @@ const (
 	ClientAuthResponse
 	// ClientEndOfData: mail data has ended.
 	ClientEndOfData
-	// ClientEndOfChunk: a BDAT's octets are complete.
+	// ClientEndOfChunk: a BDAT's octets are complete. It is left out where the last of them
+	// is another event.
 	ClientEndOfChunk
 	// ClientTooMany: a command was not followed, because MaxPending wait; the
 	// dialogue can't be followed any longer.
@@ -130,7 +131,8 @@ type Dialogue struct {
 	inTransaction bool
 	chunking      bool              // the latest EHLO reply offers it (RFC 3030 §2)
 	pipelining    bool              // and that (RFC 2920 §2)
-	data          *maildata.Scanner // in MailData, else nil
+	lastChunk     bool              // the BDAT at hand ends its message
+	data          *maildata.Scanner // in MailData, and in a message that comes by BDAT; else nil
 	chunk         uint64            // octets that the BDAT at hand still has
 	client        lineReader
 	server        lineReader
@@ -192,9 +194,9 @@ func (d *Dialogue) InReply() bool { return d.inReply }
 
 // ClientPartial returns the client's line so far, as far as it was kept, lent until
 // the next call of Client, and its true length. Text is no line of the client's: in
-// MailData there is none.
+// MailData and Chunk there is none.
 func (d *Dialogue) ClientPartial() (head []byte, length int) {
-	if d.mode == MailData {
+	if d.mode == MailData || d.mode == Chunk {
 		return nil, 0
 	}
 	return d.client.partial(), d.client.length()
@@ -223,13 +225,7 @@ func (d *Dialogue) Client(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 	case MailData:
 		return d.mailData(b, spare)
 	case Chunk:
-		if uint64(len(b)) < d.chunk {
-			d.chunk -= uint64(len(b))
-			return len(b), &nothing
-		}
-		n, d.chunk, d.mode = int(d.chunk), 0, Commands
-		*ev = ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
-		return n, ev
+		return d.chunkData(b, spare)
 	case Commands, AuthExchange:
 		n, line, odd, start, ok := d.client.next(b, spare)
 		if !ok {
@@ -240,7 +236,7 @@ func (d *Dialogue) Client(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 			ev.Kind, ev.Verb = ClientAuthResponse, VerbAuthResponse
 			d.mode = Waiting
 		} else {
-			d.command(ev)
+			d.command(ev, spare)
 		}
 		d.expect(ev)
 		return n, ev
@@ -256,7 +252,7 @@ func (d *Dialogue) expect(ev *ClientEvent) {
 }
 
 // command reads a command line and moves to the mode that it asks for.
-func (d *Dialogue) command(ev *ClientEvent) {
+func (d *Dialogue) command(ev *ClientEvent, spare *Spare) {
 	ev.Kind = ClientCommand
 	if !d.greeted {
 		ev.Flags |= Early
@@ -287,6 +283,9 @@ func (d *Dialogue) command(ev *ClientEvent) {
 			return
 		}
 	}
+	if ev.Verb != VerbBDAT && ev.Verb != VerbNOOP {
+		spare.scanners.put(&d.data) // no message goes on behind it
+	}
 	switch ev.Verb {
 	case VerbSTARTTLS, VerbXANONYMOUSTLS:
 		// RFC 5321 §4.1.1 lets a receiver tolerate trailing white space.
@@ -310,7 +309,13 @@ func (d *Dialogue) command(ev *ClientEvent) {
 		case !d.chunking:
 			ev.Flags |= Unoffered
 		case size > 0:
-			d.chunk, d.mode = size, Chunk
+			d.chunk, d.lastChunk, d.mode = size, last, Chunk
+			if d.data == nil {
+				d.data = spare.scanners.get()
+				d.data.InitChunks()
+			}
+		case last:
+			spare.scanners.put(&d.data)
 		}
 		if last {
 			ev.Verb = VerbBDATLast

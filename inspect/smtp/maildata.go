@@ -4,28 +4,55 @@ import "keepword/inspect/maildata"
 
 // mailData consumes octets of mail data up to the next event.
 func (d *Dialogue) mailData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
-	n, found := d.data.Scan(b)
-	ev = &nothing
-	if found.Kind != maildata.None {
-		ev = &spare.client
-		*ev = ClientEvent{}
-	}
-	switch found.Kind {
+	n, kind, ev := d.scan(b, spare)
+	switch kind {
 	case maildata.EndOfData:
 		ev.Kind, ev.Verb = ClientEndOfData, VerbEndOfData
 		d.expect(ev)
 		d.mode = Commands
 		spare.scanners.put(&d.data)
 		d.client.over()
-		return n, ev
-	case maildata.Smuggling:
-		ev.Kind, ev.Ending = ClientSmuggling, found.Ending
-		ev.Line, ev.Start = d.smuggled(b[:n-1], found.Start, spare)
-		return n, ev
 	case maildata.LongLine:
 		ev.Kind = ClientLongLine
 	case maildata.EndlessLine:
 		ev.Kind = ClientEndlessLine
+	}
+	return n, ev
+}
+
+// chunkData consumes octets of a BDAT up to the next event.
+func (d *Dialogue) chunkData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
+	if uint64(len(b)) > d.chunk {
+		b = b[:d.chunk]
+	}
+	n, kind, ev := d.scan(b, spare)
+	if d.chunk -= uint64(n); d.chunk > 0 {
+		return n, ev
+	}
+	d.mode = Commands
+	d.client.over() // what was kept of a line behind a lenient ending is no command
+	if d.lastChunk {
+		spare.scanners.put(&d.data)
+	}
+	if kind == maildata.None {
+		ev = &spare.client
+		*ev = ClientEvent{Kind: ClientEndOfChunk, Verb: VerbBDAT}
+	}
+	return n, ev
+}
+
+// scan has the scanner read octets of the message, up to its next event.
+func (d *Dialogue) scan(b []byte, spare *Spare) (n int, kind maildata.Kind, ev *ClientEvent) {
+	n, found := d.data.Scan(b)
+	ev = &nothing
+	if found.Kind != maildata.None {
+		ev = &spare.client
+		*ev = ClientEvent{}
+	}
+	if found.Kind == maildata.Smuggling {
+		ev.Kind, ev.Ending = ClientSmuggling, found.Ending
+		ev.Line, ev.Start = d.smuggled(b[:n-1], found.Start, spare)
+		return n, found.Kind, ev
 	}
 	// A line that may be a command behind a lenient ending is kept until it is known.
 	following := d.data.Following()
@@ -35,7 +62,7 @@ func (d *Dialogue) mailData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 	if following {
 		d.client.keep(b[max(found.Start, 0):n], spare)
 	}
-	return n, ev
+	return n, found.Kind, ev
 }
 
 // smuggled returns the line that ends with b, and where it begins: at start in b, or, if

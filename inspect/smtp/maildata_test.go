@@ -25,7 +25,7 @@ func TestASmuggledCommandIsReportedWithItsLineAndTheEndingBeforeIt(t *testing.T)
 	long := "MAIL FROM:<" + strings.Repeat("a", 2*MaxHead) + ">"
 	for octets, want := range map[string]string{
 		"Hi\r\n.\nMAIL FROM:<a@b>\nRCPT TO:<c@d>\r\n": `C 6 ? flags=0 odd=0 "MAIL FROM:<a@b>" 6-22 behind CRLF.LF`,
-		"Hi\r.\rquit\rx":            `C 6 ? flags=0 odd=0 "quit" 5-10 behind CR.CR`,
+		"Hi\r.\rQUIT\rx":            `C 6 ? flags=0 odd=0 "QUIT" 5-10 behind CR.CR`,
 		"\n.\r\nx\r\nmail from:y\r": `C 6 ? flags=0 odd=0 "mail from:y" 7-19 behind LF.CRLF`,
 		"\r\n\x00.\r\nRSET\r\n":     `C 6 ? flags=0 odd=0 "RSET" 6-11 behind CRLF.CRLF with NUL`,
 		"\n.\n" + long + "\r\n":     fmt.Sprintf("C 6 ? flags=0 odd=0 %q 3-%d behind LF.LF", long[:MaxHead], 4+len(long)),

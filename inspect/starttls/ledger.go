@@ -153,13 +153,15 @@ func (l *Ledger) EHLOLine(ev *smtp.ServerEvent) (offer bool, f Found) {
 	return offer, f
 }
 
-// maskedKeyword knows the marks of boxes that overwrite a keyword with X: the
-// ASA's leaves its last letter an A.
+// maskedKeyword knows the marks of boxes that overwrite a keyword with X. The ASA's last
+// letter counts the keywords that it has masked: A, B, C.
+// 16 are more than a reply has.
 func maskedKeyword(k []byte) bool {
 	if len(k) < 4 {
 		return false
 	}
-	return len(bytes.TrimLeft(k[:len(k)-1], "X")) == 0 && (k[len(k)-1] == 'X' || k[len(k)-1] == 'A')
+	last := k[len(k)-1]
+	return len(bytes.TrimLeft(k[:len(k)-1], "X")) == 0 && (last == 'X' || 'A' <= last && last <= 'P')
 }
 
 // EHLOEnd judges a positive EHLO reply at its last line.

@@ -136,6 +136,7 @@ func TestEachWayToBreakThePromiseIsFoundOnceAndNothingElseIs(t *testing.T) {
 		{offer + "ask; 220 go; c hello; s hello; c clear", []v.Finding{v.PlaintextAfterTLS}},
 		{offer + "ask; 220 go; c hello; s hello; s clear", []v.Finding{v.PlaintextAfterTLS}},
 		{"ehlo mx.example|XXXXXXXA", []v.Finding{v.OfferMasked}},
+		{"ehlo mx.example|XXXXXXXC", []v.Finding{v.OfferMasked}},
 		{"ehlo mx.example|XXXXXXXX", []v.Finding{v.OfferMasked}},
 		{"greet ********************0*2*****", []v.Finding{v.GreetingMasked}},
 		{"greet ***************************", []v.Finding{v.GreetingMasked}},

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"keepword/cmd/keepword/internal/catalogue"
 	"keepword/inspect"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
@@ -161,21 +162,21 @@ func (e *encoder) finding(r *inspect.FindingRecord) ([]byte, error) {
 	if r.ToServer {
 		ev.Direction = "to_server"
 	}
-	fact := Describe(r.Finding)
+	entry := catalogue.Of(r.Finding)
 	ev.Alert = &alert{
 		Action:      allowedOrBlocked(r),
 		GID:         1, // the generator id of ordinary rules
-		SignatureID: fact.Signature,
-		Rev:         fact.Rev,
-		Signature:   fact.Title,
-		Category:    fact.Category,
-		Severity:    fact.Severity,
+		SignatureID: entry.Signature,
+		Rev:         entry.Rev,
+		Signature:   entry.Title,
+		Category:    entry.Category,
+		Severity:    entry.Severity,
 		Metadata: alertMetadata{
 			Finding: []string{r.Finding.String()},
 			Action:  []string{r.Action.String()},
 			Mode:    []string{r.Mode.String()},
 			Reason:  []string{r.Reason},
-			RFC:     fact.RFC,
+			RFC:     entry.RFC,
 		},
 	}
 	if r.Code != 0 {

@@ -226,38 +226,6 @@ func TestCommunityIDsAreThoseOfTheSpecification(t *testing.T) {
 	}
 }
 
-func TestEveryFindingHasItsFacts(t *testing.T) {
-	seen := make(map[int]verdict.Finding)
-	for f := verdict.NoFinding + 1; f < verdict.Findings; f++ {
-		d := Describe(f)
-		if d.Title == "" || len(d.Title) > 60 || d.Category == "" || d.Rev < 1 || d.Severity < severe || d.Severity > notable || len(d.RFC) == 0 {
-			t.Errorf("%v: %+v", f, d)
-		}
-		if d.Signature <= signatureBase || d.Signature > 1_999_999 {
-			t.Errorf("%v: signature_id %d is outside our range", f, d.Signature)
-		}
-		if other, dup := seen[d.Signature]; dup {
-			t.Errorf("%v and %v share signature_id %d", f, other, d.Signature)
-		}
-		seen[d.Signature] = f
-	}
-	if d := Describe(verdict.Findings); d.Signature != 0 {
-		t.Errorf("a value that is no finding has facts: %+v", d)
-	}
-}
-
-// Dashboards and suppression lists refer to these numbers.
-func TestSignatureNumbersNeverMove(t *testing.T) {
-	for f, want := range map[verdict.Finding]int{
-		verdict.OfferRefused: 1990001, verdict.AnsweredForServer: 1990004, verdict.CommandInjection: 1990026,
-		verdict.ResponseInjection: 1990028, verdict.Smuggling: 1990031, verdict.OverlapConflict: 1990040, verdict.MemoryLimit: 1990050,
-	} {
-		if got := Describe(f).Signature; got != want {
-			t.Errorf("%v is %d, was %d", f, got, want)
-		}
-	}
-}
-
 func TestInterfaceNamesAreRememberedForAMinute(t *testing.T) {
 	now := time.Unix(0, 0)
 	var asked []uint32

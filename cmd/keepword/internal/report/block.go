@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"keepword/cmd/keepword/internal/catalogue"
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/report/page"
 	"keepword/inspect"
@@ -161,15 +162,15 @@ func (r *Report) findings(p *pending, start int64) {
 }
 
 func (r *Report) finding(f *inspect.FindingRecord, start int64) {
-	fact := eve.Describe(f.Finding)
+	entry := catalogue.Of(f.Finding)
 	colour := yellow
-	if fact.Severity == 1 {
+	if entry.Severity == 1 {
 		colour = red
 	}
 	fmt.Fprintf(&r.buf, "  %-10s%s\n", "finding", r.paint(colour, f.Finding.String())+", at "+seconds(f.Time-start))
-	r.fact("", fact.Title+".")
+	r.fact("", entry.Title+".")
 	r.fact("", f.Reason+".")
-	r.fact("", consequence(f)+" See "+strings.Join(fact.RFC, ", ")+".")
+	r.fact("", consequence(f)+" See "+strings.Join(entry.RFC, ", ")+".")
 }
 
 func consequence(f *inspect.FindingRecord) string {

@@ -1,0 +1,39 @@
+package maildata
+
+import "testing"
+
+func TestProseBehindALineOfOneDotIsNoCommand(t *testing.T) {
+	for _, line := range []string{
+		"Mail from: Bob Miller", "Mail from: my mother, received today", "  Mail from: Bob (by hand)", "mail from:",
+		"RCPT TO: be sent by Friday", "Quit", "quit", "Data", "Noop", "Auth failed again", "AUTH failed", "Helo world",
+		"Ehlo everyone", "Expn all", "Vrfy it", "MAIL FROM: <a@b> and others", "MAIL FROM: a@b SIZE of it=3",
+	} {
+		for _, end := range []string{"\n.\n", "\r\n.\n", "\r.\r"} {
+			text := "one" + end + line + "\ntwo\r\n"
+			for _, cut := range []int{1, 3, 1000} {
+				var s Scanner
+				s.Init()
+				if at := smugglings(&s, []byte(text), cut); len(at) > 0 {
+					t.Errorf("%q is taken for a command", line)
+				}
+			}
+		}
+	}
+}
+
+func TestACommandIsOneHoweverItIsSpelled(t *testing.T) {
+	for _, line := range []string{
+		"mail from:<a@b>", "Mail From: <a b@c> size=5 body=8BITMIME", "MAIL FROM:<>", "MAIL FROM:<a@b>SIZE=1", "MAIL FROM:<a",
+		"MAIL FROM: a@b smtputf8 RequireTLS", "mail from:carol", "rcpt to:<a@b> notify=never", "starttls", "bdat 5 last",
+		"QUIT", "RSET ", "AUTH PLAIN AGEAYg==", "EHLO [192.0.2.1]", "MAIL FROM: <\"a b\"@c> AUTH=<>",
+	} {
+		text := "one\n.\r\n" + line + "\r\ntwo\r\n"
+		for _, cut := range []int{1, 3, 1000} {
+			var s Scanner
+			s.Init()
+			if at := smugglings(&s, []byte(text), cut); len(at) != 1 {
+				t.Errorf("%q is no command: %v", line, at)
+			}
+		}
+	}
+}

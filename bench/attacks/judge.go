@@ -75,19 +75,26 @@ func (o *outcome) invented() string {
 
 // unreported says that a finding that is due is missing, or that another one acted.
 func (o *outcome) unreported() string {
-	if len(o.fixture.findings) == 0 {
+	due := slices.Concat(o.fixture.findings, o.learned)
+	if len(due) == 0 {
 		return ""
 	}
 	reported := false
 	for _, f := range o.findings {
-		due := slices.Contains(o.fixture.findings, f.finding)
-		reported = reported || due
-		if f.acts() && !due && !reported {
-			return fmt.Sprintf("%v acted, none of %v", f.finding, o.fixture.findings)
+		isDue := slices.Contains(due, f.finding)
+		reported = reported || isDue
+		if f.acts() && !isDue && !reported {
+			return fmt.Sprintf("%v acted, none of %v", f.finding, due)
 		}
 	}
 	if !reported {
-		return fmt.Sprintf("reported %v, none of %v", o.findings, o.fixture.findings)
+		return fmt.Sprintf("reported %v, none of %v", o.findings, due)
+	}
+	for _, f := range o.learned {
+		known := slices.ContainsFunc(o.findings, func(found found) bool { return found.finding == f })
+		if !known && !o.require { // else another one may have ended the session before
+			return fmt.Sprintf("reported %v, without %v", o.findings, f)
+		}
 	}
 	return ""
 }

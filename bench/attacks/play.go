@@ -2,6 +2,7 @@ package main
 
 import (
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/policy"
 	"keepword/inspect/verdict"
 )
@@ -154,8 +155,13 @@ func newPlayer() (*player, error) {
 // newStage makes a Pipeline for a cell.
 func newStage(c *cell) *stage {
 	st := &stage{now: begin}
+	var memory inspect.History // only where it is wanted: it would hide the offers of later cells
+	if len(c.learned) > 0 {
+		memory = history.New(history.Config{Servers: 1})
+	}
 	st.pipeline = inspect.New(inspect.Config{
-		Policy: c.policyOf(), Ports: []uint16{serverAddr.Port()}, Limits: limits,
+		History: memory,
+		Policy:  c.policyOf(), Ports: []uint16{serverAddr.Port()}, Limits: limits,
 		MemoryFull: inspect.WhenKill, Midstream: inspect.WhenPass, Sink: &st.told,
 	})
 	return st

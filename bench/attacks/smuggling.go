@@ -85,7 +85,7 @@ func smugglings() (all []*fixture) {
 				about:  fmt.Sprintf("%q is taken for the end of mail data, and %s stands behind it", e.octets, s.name),
 				client: map[step]string{atText: letter + e.octets + s.octets}, cutAt: atText,
 				// The ending and the first line behind it are cut into three.
-				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), 12),
+				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), len("MAIL ")),
 				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
 			}
 			if s.name == manyNOOPs {
@@ -94,7 +94,7 @@ func smugglings() (all []*fixture) {
 			all = append(all, f)
 			if relayed, survives := stuff(f.client[atText], lenient); survives {
 				g := *f
-				g.hostile = author
+				g.hostile, g.hot = author, 1
 				g.client = map[step]string{atText: relayed}
 				all = append(all, &g)
 			}
@@ -107,9 +107,7 @@ func smugglings() (all []*fixture) {
 			cold: len(letter), hot: 1,
 			evil: smuggled[0].evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
 		}
-		f.shortfall = "The octets of a chunk are not read yet."
 		if lenient.ending == "" {
-			f.shortfall = ""
 			f.harmless = true // a chunk with a true end of mail data in it is any message's right
 			f.findings = nil
 		}

@@ -70,3 +70,16 @@ func TestAConnectionThatEndsWhileItIsReadIsReadNoFurther(t *testing.T) {
 		w.wantFindings("command-injection kill")
 	})
 }
+
+func TestAReplyBehindABareCRInThe220IsAnInjection(t *testing.T) {
+	for text, found := range map[string]bool{"go\r250 evil": true, "go\x00250 evil": true, "go\r": false} {
+		everyCut(t, setup{}, func(t *testing.T, w *wire) {
+			upToOffer(w)
+			w.c("STARTTLS\r\n")
+			w.s("220 " + text + "\r\n")
+			if w.client.reset != found || w.server.reset != found {
+				t.Errorf("%q: %q", text, w.rec.ids())
+			}
+		})
+	}
+}

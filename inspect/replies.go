@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
@@ -169,6 +171,9 @@ func (p *Pipeline) correctPart(s *session, start seqnum.Value, head []byte, n in
 // its last line, or of the line that contradicts the first.
 func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Value, n int) {
 	said := p.quote(ev.Text) // before any edit
+	if ev.Code == 220 && hidesReply(ev.Text) && p.act(s, verdict.ResponseInjection, toClient, ev.Code, said) {
+		return
+	}
 	refuses := 400 <= ev.Code && ev.Code < 600
 	if ev.First {
 		s.answer.start, s.answer.refused = start, refuses
@@ -220,6 +225,12 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 		s.early = earlyOctets
 		p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
 	}
+}
+
+// hidesReply says that a text goes on behind a CR or a NUL: who ends a line there has a
+// reply left over, which he would believe inside TLS.
+func hidesReply(text []byte) bool {
+	return bytes.ContainsAny(bytes.TrimRight(text, "\r\x00"), "\r\x00")
 }
 
 // refuseReply makes a line that answers a refused command the refusal. A refusal of

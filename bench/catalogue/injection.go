@@ -30,6 +30,9 @@ func intoData() step {
 // smuggled is what a careless server takes for two messages.
 const smuggled = "text\n.\nMAIL FROM:<ceo@example>\r\n"
 
+// tooLong is of a line that no program has.
+const tooLong = "over 64 KiB"
+
 // lines are the fixtures of mail data and lines.
 func lines() []*Fixture {
 	return []*Fixture{
@@ -44,7 +47,7 @@ func lines() []*Fixture {
 			Play: script(introduced(offer), c("NOOP a\x00b\r\n"), s(ok))},
 		{Finding: v.LineTooLong, Told: true,
 			Play: script(introduced(offer), c("NOOP "+strings.Repeat("x", 600)+"\r\n"), s(ok))},
-		{Finding: v.LineTooLong, Variant: "over 64 KiB", Told: true,
+		{Finding: v.LineTooLong, Variant: tooLong, Told: true,
 			Special: "a line that does not end is always killed, unless pass is set",
 			Reports: func(m setting) []v.Action {
 				if m.action == v.Pass {

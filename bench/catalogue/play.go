@@ -38,6 +38,8 @@ type play struct {
 	wire  wire
 	ends  [2]*end
 	ports func() uint16 // a client's port that is free
+	// segment is how many octets a segment has at the most.
+	segment int
 
 	// What is noted of all connections.
 	sent, arrived [2][]string // transports, by who sent them
@@ -58,7 +60,7 @@ const (
 // start has a play begin with a connection of which nothing has been sent.
 func start(w wire, from, to netip.Addr, ports func() uint16) *play {
 	const smtp = 25
-	p := &play{wire: w, ports: ports}
+	p := &play{wire: w, ports: ports, segment: maxSegment}
 	p.ends[server] = newEnd(netip.AddrPortFrom(to, smtp), serverFirst)
 	p.ends[client] = newEnd(netip.AddrPortFrom(from, ports()), clientFirst)
 	w.open(p.ends[client].addr, p.ends[server].addr, p.arrive)
@@ -120,7 +122,7 @@ func (p *play) acknowledge(from side) {
 // say has an end send text in segments, and the other acknowledge what it has got.
 func (p *play) say(from side, text string) {
 	e := p.ends[from]
-	for b := range slices.Chunk([]byte(text), maxSegment) {
+	for b := range slices.Chunk([]byte(text), p.segment) {
 		if e.reset {
 			return // it has no connection to say it in
 		}

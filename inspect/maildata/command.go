@@ -7,6 +7,7 @@ type reader struct {
 	verb  uint8 // index of verbs
 	words uint8 // arguments so far
 	scope scope
+	known bool // its first word is a verb, whatever follows
 }
 
 // scope is which commands count.
@@ -90,7 +91,9 @@ var verbs = [...]struct {
 	{name: 'R'<<24 | 'S'<<16 | 'E'<<8 | 'T'},
 	{name: 'D'<<24 | 'A'<<16 | 'T'<<8 | 'A'},
 	{name: 'Q'<<24 | 'U'<<16 | 'I'<<8 | 'T'},
-	{name: 'N'<<24 | 'O'<<16 | 'O'<<8 | 'P'},
+	{name: 'N'<<24 | 'O'<<16 | 'O'<<8 | 'P', most: 1},
+	{name: 'H'<<24 | 'E'<<16 | 'L'<<8 | 'P', least: never},
+	{name: 'E'<<24 | 'T'<<16 | 'R'<<8 | 'N', least: never},
 	{name: 'V'<<24 | 'R'<<16 | 'F'<<8 | 'Y', least: 1, most: 1},
 	{name: 'E'<<24 | 'X'<<16 | 'P'<<8 | 'N', least: 1, most: 1},
 }
@@ -102,6 +105,9 @@ const (
 	verbSTARTTLS
 	verbBDAT
 	verbAUTH
+
+	noVerb = 1<<8 - 1
+	never  = 1<<8 - 1 // arguments: by itself such a line means nothing
 )
 
 // push appends a letter to the token, and says whether it is one and had room.
@@ -209,6 +215,7 @@ func (r *reader) next(c byte) {
 // behindVerb is the blank behind a verb.
 func (r *reader) behindVerb() {
 	v, ok := r.lookup()
+	r.known = v != noVerb
 	switch {
 	case !ok:
 		r.stage = stageNo
@@ -219,14 +226,22 @@ func (r *reader) behindVerb() {
 	}
 }
 
-// lookup returns the verb that the token is, if such a line counts.
+// lookup returns the verb that the token is, noVerb where it is none, and whether such a
+// line counts.
 func (r *reader) lookup() (verb uint8, ok bool) {
 	for i := range verbs {
 		if verbs[i].name == r.token && i != verbSTARTTLS {
 			return uint8(i), i == verbMAIL || r.scope == first || r.scope == firstInWords && (i == verbRCPT || i == verbBDAT)
 		}
 	}
-	return 0, false
+	return noVerb, false
+}
+
+// harmless says that a server takes the line, were it to end here, for a command, and so
+// not for an error: it may read any number of them.
+func (r *reader) harmless() bool {
+	v, _ := r.lookup()
+	return r.known || r.stage == stageVerb && v != noVerb
 }
 
 // reads says whether the line, were it to end here, reads as a command.

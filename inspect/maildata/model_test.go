@@ -24,12 +24,14 @@ func (f found) String() string {
 var (
 	modelParams  = `(SMTPUTF8|REQUIRETLS|[^ \t=]*=[^ \t]*)`
 	modelPath    = `[ \t]*(<[^>]*|<[^>]*>[ \t]*(` + modelParams + `([ \t]+` + modelParams + `)*)?|[^ \t<][^ \t]*([ \t]+` + modelParams + `)*)[ \t]*$`
+	modelVerb    = regexp.MustCompile(`(?i)^[ \t]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t]|$)`)
 	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:` + modelPath)
 	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t]+TO[ \t]*:` + modelPath + `|STARTTLS[ \t]*$|BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*$)`)
 	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
 		`(EHLO|HELO|VRFY|EXPN)[ \t]+[^ \t]+[ \t]*`,
 		`AUTH[ \t]+[^ \ta-z]+([ \t]+[^ \t]+)?[ \t]*`,
-		`(RSET|DATA|QUIT|NOOP)[ \t]*`,
+		`(RSET|DATA|QUIT)[ \t]*`,
+		`NOOP([ \t]+[^ \t]+)?[ \t]*`,
 	}, "|") + `)$`)
 )
 
@@ -144,9 +146,23 @@ func modelReads(all []byte, ending, from, to int) bool {
 		return false
 	}
 	// For which servers does the line begin here, and how many did each read before it?
-	lines := all[ending:from]
-	crlf := bytes.Count(lines, []byte("\r\n"))
-	return bytes.HasSuffix(lines, []byte("\r")) && bytes.Count(lines, []byte("\r")) < 25 ||
-		bytes.HasSuffix(lines, []byte("\n")) && bytes.Count(lines, []byte("\n")) < 25 ||
-		bytes.HasSuffix(lines, []byte("\r\n")) && crlf < 25
+	for _, end := range []string{"\r", "\n", "\r\n"} {
+		lines := strings.Split(string(all[ending:from]), end)
+		if lines[len(lines)-1] != "" {
+			continue
+		}
+		errors := 0
+		for _, line := range lines[:len(lines)-1] {
+			if i := strings.IndexAny(line, "\r\n"); i >= 0 {
+				line = line[:i]
+			}
+			if !modelVerb.MatchString(withoutNUL([]byte(line))) {
+				errors++
+			}
+		}
+		if errors < 25 {
+			return true
+		}
+	}
+	return false
 }

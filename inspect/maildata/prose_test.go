@@ -37,3 +37,33 @@ func TestACommandIsOneHoweverItIsSpelled(t *testing.T) {
 		}
 	}
 }
+
+func TestCommandsThatCostAServerNothingDoNotHideTheOneThatMatters(t *testing.T) {
+	for _, line := range []string{"NOOP -", "noop", "Help me", "rset", "VRFY a b c", "MAIL", "RCPT x", " EHLO a", "quit now"} {
+		for _, end := range []string{"\n", "\r\n", "\r"} {
+			text := "one\n.\r\ntwo" + end
+			for range 200 {
+				text += line + end
+			}
+			text += "MAIL FROM:<a@b>" + end
+			var s Scanner
+			s.Init()
+			if at := smugglings(&s, []byte(text), 1000); len(at) != 1 {
+				t.Errorf("behind %q: %v", line, at)
+			}
+		}
+	}
+}
+
+func TestALineCountsForWhoCutsItThere(t *testing.T) {
+	// Who ends lines at LF alone reads 30 NOOPs; for others it is 30 lines of text.
+	text := "one\n.\nx\n"
+	for range 30 {
+		text += "NOOP a\rb\n"
+	}
+	var s Scanner
+	s.Init()
+	if at := smugglings(&s, []byte(text+"MAIL FROM:<a@b>\n"), 7); len(at) != 1 {
+		t.Errorf("smuggling at %v", at)
+	}
+}

@@ -17,9 +17,10 @@ const (
 	MaxTextLine = 1000
 	// MaxLine is the length from which on a line is no text: 64 KiB.
 	MaxLine = 64 << 10
-	// MaxLines is how many lines behind an ending are read. A server that took the ending
-	// for the end takes lines of text for bad commands, and gives up on them: Postfix
-	// after 20 (smtpd_hard_error_limit), sendmail after 25 (MAXBADCOMMANDS).
+	// MaxLines is how many lines behind an ending are read, those that begin with a verb not
+	// counted. A server that took the ending for the end takes lines of text for bad
+	// commands, and gives up on them: Postfix after 20 (smtpd_hard_error_limit), sendmail
+	// after 25 (MAXBADCOMMANDS).
 	MaxLines = 25
 )
 
@@ -66,6 +67,8 @@ type Scanner struct {
 	line   reader      // the line at hand, where it is read as a command
 	length uint32      // of the line at hand so far; saturated at maxLength
 	left   [cuts]uint8 // lines still to be read behind the ending, for each way to cut them
+	atLine uint8       // bit per way: the line at hand begins where one begins for it
+	spared uint8       // bit per way: its line begins with a verb, and does not count
 	ending Ending      // the latest one
 	tail   tail
 	dotted bool // the line at hand begins with a dot
@@ -191,6 +194,7 @@ func (s *Scanner) step(c byte) Kind {
 func (s *Scanner) end(e Ending) {
 	s.ending = e
 	s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
+	s.atLine, s.spared = 1<<cuts-1, 0
 	s.line = reader{stage: stageVerb, scope: first}
 }
 
@@ -224,7 +228,10 @@ func (s *Scanner) cut(c byte) {
 	if !s.behindEnding() {
 		return // and no line is read
 	}
-	s.line = reader{}
+	if s.line.harmless() {
+		s.spared |= s.atLine
+	}
+	s.line, s.atLine = reader{}, 0
 	if c == '\r' {
 		s.cutFor(cutCR)
 		return
@@ -236,10 +243,13 @@ func (s *Scanner) cut(c byte) {
 }
 
 func (s *Scanner) cutFor(way int) {
-	if s.left[way] > 0 {
+	bit := uint8(1) << way
+	if s.left[way] > 0 && s.spared&bit == 0 {
 		s.left[way]--
 	}
 	if s.left[way] > 0 {
 		s.line.stage = stageVerb
 	}
+	s.atLine |= bit
+	s.spared &^= bit
 }

@@ -137,7 +137,6 @@ func injections() (all []*fixture) {
 		class: responseInjection, name: "behind a bare CR in the 220", hostile: boxBehind, plan: toMail,
 		about:  "for those whose lines end with CR alone too, the rest of the 220's line is a reply",
 		server: map[step]string{atSTARTTLS: "220 go\r250 evil\r\n"}, cutAt: atSTARTTLS,
-		lenient:   ways{takesCR: true},
-		shortfall: "A bare CR in a reply is reported (bare-newline) and no more, and no lawful program takes one for the end of a line.",
+		lenient: ways{takesCR: true}, findings: append(late, verdict.EarlyClientHello),
 	})
 }

@@ -40,7 +40,7 @@ func clientAttempts() (all []*attempt) {
 	}
 	for _, f := range pick(table, smuggling, clientSide) {
 		_, what, _ := strings.Cut(f.name, ", ")
-		if what != "MAIL" && what != manyNOOPs {
+		if what != "MAIL" && what != manyNOOPs && what != chunkOfLines {
 			continue
 		}
 		for _, subject := range realServers {

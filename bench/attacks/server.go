@@ -106,7 +106,7 @@ func (s *server) read() {
 // command obeys a line.
 func (s *server) command(line string) {
 	s.obeyed = append(s.obeyed, command{line, s.tls})
-	verb, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+	verb, arg, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "\t", " "), " ")
 	at := step(strings.ToUpper(verb))
 	switch at {
 	case "BDAT":
@@ -121,7 +121,7 @@ func (s *server) command(line string) {
 		s.answer(at, answers[at], s.close)
 	case atEHLO, atHELO, atRSET, atRCPT:
 		s.answer(at, answers[at], func() {})
-	case "NOOP":
+	case "NOOP", "HELP", "VRFY":
 		s.speak("250 ok\r\n")
 	default:
 		s.speak(unknown)

@@ -94,8 +94,10 @@ func playInjection(ctx context.Context, st *liveStage, a *attempt) error {
 		broken.StartTLS(st.TLSConfig()), plain(words[atEHLO]), broken.Listen(quiet),
 		plain(words[atQUIT]), broken.Listen(quiet),
 	}}.Run(ctx, conn)
-	const handshake, ehlo = 5, 7 // their places in the script
+	const attack, handshake, ehlo = 3, 5, 7 // their places in the script
 	switch n := len(report.Results); {
+	case n <= attack:
+		return fmt.Errorf("%w: %v", report.Err(), report.Results)
 	case n > ehlo && slices.Equal(report.Results[ehlo].Codes, []int{250}):
 		a.word = "discarded"
 	case n > ehlo && len(report.Results[ehlo].Codes) > 0:

@@ -79,7 +79,7 @@ var smuggled = []struct {
 	{"behind nineteen bad commands", strings.Repeat("text\r\n", 19) + smuggledMail, "MAIL FROM:<EVIL", false},
 	{manyNOOPs, strings.Repeat("NOOP -\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
 	{"behind thirty commands", "XYZZY\r\n" + strings.Repeat("RSET\r\nVRFY a b\r\nHELP\r\n", 10) + smuggledMail, "MAIL FROM:<EVIL", false},
-	{chunkOfLines, "XYZZY\r\nBDAT 60\r\n" + strings.Repeat("\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
+	{chunkOfLines, "XYZZY\r\nBDAT 60 LAST\r\n" + strings.Repeat("\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
 }
 
 // The names that the live play knows too: what a server reads without counting an error, or

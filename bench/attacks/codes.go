@@ -84,6 +84,7 @@ func forgeries() (all []*fixture) {
 				for _, who := range []hostile{serverSide, boxInPlace, boxBesides} {
 					f := &fixture{
 						class: forgedCodes, name: fmt.Sprintf("%s to %s, %d line%s", code, s.at, lines, strings.Repeat("s", lines-1)),
+						group:   fmt.Sprintf("each code to %s", s.at),
 						hostile: who, plan: s.plan, cutAt: s.at, hot: 1,
 						about:  fmt.Sprintf("%s is answered %s", s.at, code),
 						server: map[step]string{s.at: forged(s.at, code, lines)}, harmless: true,

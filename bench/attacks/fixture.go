@@ -69,6 +69,7 @@ type class struct {
 type fixture struct {
 	class   *class
 	name    string
+	group   string // under which the table sums it up with others; empty: its name
 	about   string
 	hostile hostile
 	plan    []step

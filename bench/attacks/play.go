@@ -147,9 +147,8 @@ type stage struct {
 }
 
 // newPlayer makes a player.
-func newPlayer() (*player, error) {
-	hello, err := clientHello()
-	return &player{hello: hello, pipelines: map[setup]*stage{}}, err
+func newPlayer() *player {
+	return &player{hello: clientHello(), pipelines: map[setup]*stage{}}
 }
 
 // newStage makes a Pipeline for a cell.

@@ -109,7 +109,7 @@ func smugglings() (all []*fixture) {
 				continue
 			}
 			f := &fixture{
-				class: smuggling, hostile: clientSide, plan: inClear, name: e.name + ", " + s.name,
+				class: smuggling, hostile: clientSide, plan: inClear, name: e.name + ", " + s.name, group: e.name,
 				about:  fmt.Sprintf("%q is taken for the end of mail data, and %s stands behind it", e.octets, s.name),
 				client: map[step]string{atText: letter + e.octets + s.octets}, cutAt: atText,
 				// The ending and the first line behind it are cut into three.

@@ -48,6 +48,12 @@ func clientAttempts() (all []*attempt) {
 			all = append(all, &attempt{fixture: f, subject: subject, play: playSmuggling, mark: mark})
 		}
 	}
+	for _, f := range pick(table, chunkSmuggling, clientSide, "LF.LF", "LF.CRLF", "CRLF.CRCRLF", "CRCRLF.CRCRLF") {
+		for _, subject := range []string{"postfix", "exim"} { // OpenSMTPD has no CHUNKING
+			mark := fmt.Sprintf("forged%d", len(all))
+			all = append(all, &attempt{fixture: f, subject: subject, play: playSmuggling, mark: mark})
+		}
+	}
 	return all
 }
 
@@ -127,24 +133,32 @@ func (a *attempt) localise(text string) string {
 // carrier marks the message that carries another.
 func (a *attempt) carrier() string { return "carrier of " + a.mark + "." }
 
+// text is the fixture's text with the marks, and the commands that go before it.
+func (a *attempt) text() (before []broken.Step, text string) {
+	text = a.localise(strings.Replace(a.client[atText], "hello", a.carrier(), 1))
+	if a.class == chunkSmuggling {
+		_, chunk, _ := strings.Cut(text, "\r\n")
+		return nil, fmt.Sprintf("BDAT %d LAST\r\n%s", len(chunk), chunk)
+	}
+	return []broken.Step{plain(words[atDATA]), broken.Expect(354)}, text
+}
+
 // playSmuggling sends one message with another in it.
 func playSmuggling(ctx context.Context, st *liveStage, a *attempt) error {
 	conn, err := st.dial(ctx, a)
 	if err != nil {
 		return err
 	}
-	text := strings.Replace(a.client[atText], "hello", a.carrier(), 1)
-	report := broken.Script{Patience: 10 * time.Second, Steps: []broken.Step{
+	before, text := a.text()
+	report := broken.Script{Patience: 10 * time.Second, Steps: slices.Concat([]broken.Step{
 		broken.Expect(220), plain(words[atEHLO]), broken.Expect(250),
 		plain(words[atMAIL]), broken.Expect(250), plain(a.localise(words[atRCPT])), broken.Expect(250),
-		plain(words[atDATA]), broken.Expect(354),
-		plain(a.localise(text)), broken.Listen(quiet), plain(words[atQUIT]), broken.Listen(quiet),
-	}}.Run(ctx, conn)
-	const data = 10 // where the replies to the mail data are
-	if len(report.Results) <= data {
-		return fmt.Errorf("%w: %v", report.Err(), report.Codes())
+	}, before, []broken.Step{plain(text), broken.Listen(quiet), plain(words[atQUIT]), broken.Listen(quiet)})}.Run(ctx, conn)
+	answered := 8 + len(before) // the place of the replies to the text
+	if len(report.Results) <= answered {
+		return fmt.Errorf("%w: %v", report.Err(), report.Results)
 	}
-	if codes := report.Results[data].Codes; len(codes) > 0 {
+	if codes := report.Results[answered].Codes; len(codes) > 0 {
 		a.word = fmt.Sprintf("answered %d", codes[0])
 	} else {
 		a.word = ended(report)

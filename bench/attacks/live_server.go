@@ -32,6 +32,9 @@ func serverAttempts() (all []*attempt) {
 			add(f, sendingPostfix)
 		}
 	}
+	for _, f := range pick(table, extraReplies, boxBehind, "a second 220 to EHLO", "a second 220 and a third reply to EHLO") {
+		add(f, "smtplib", "net/smtp", "swaks", sendingPostfix)
+	}
 	for _, f := range pick(table, forgedCodes, serverSide) {
 		at, _, _ := strings.Cut(f.name, ", 1 line")
 		if code, ok := strings.CutSuffix(at, " to STARTTLS"); ok && !strings.Contains(f.name, "2 lines") && code != "220" {
@@ -134,7 +137,7 @@ func playHostile(ctx context.Context, st *liveStage, a *attempt) error {
 		if a.harmed = strings.Contains(got.Transcript, "evil"); a.harmed {
 			a.word += ", read the forged reply"
 		}
-	case forgedCodes:
+	case forgedCodes, extraReplies:
 		a.harmed = a.word == "hung"
 	}
 	return nil

@@ -89,9 +89,13 @@ octet), with the client's segments first or the server's. Enforcing are keepword
 and what is counted is measured at the ends: whether the attack succeeded. Observing must alter
 no octet and report the same findings up to the first that has consequences. The control sets
 every action to log, between peers that are as careless as the attack needs: there it must
-succeed, or the fixture proves nothing. A forged code or a stripped offer does not succeed
-where keepword ends the connection for both sides or, with starttls: require, lets no mail by
-in clear text; what it comes to without that is in the last column but one.
+succeed, or the fixture proves nothing.
+
+What must hold while enforcing: no injected octet arrives, no smuggled line is obeyed, no second
+message is stored; of a forged code or a reply too many, that both ends agree on whether TLS has
+begun, or that the connection has ended for both; of stripping, that it is reported, and with
+starttls: require that no mail transaction reaches the server in clear text. Always: no packet
+stays held, and no positive word reaches the client that was not sent to it at that place.
 
 `, r.at.Format("2006-01-02"), r.sum())
 	var body [][]string
@@ -239,7 +243,9 @@ func (r *result) writeShortfalls(w io.Writer) {
 	for _, t := range r.tallies {
 		if t.shortfall != "" {
 			note(&order, t.shortfall)
-			told[t.shortfall] = append(told[t.shortfall], fmt.Sprintf("%s, %s", t.class.name, t.name))
+			list := told[t.shortfall]
+			note(&list, t.class.name+", "+t.name)
+			told[t.shortfall] = list
 		}
 	}
 	fmt.Fprintf(w, "## Where keepword falls short\n\n")

@@ -14,6 +14,7 @@ import (
 func (d *daemon) count(s *control.Status) {
 	s.Flows = make(map[string]uint64)
 	s.Sessions = make(map[string]uint64)
+	s.Breaker = make(map[string]uint64)
 	type findingKey struct{ finding, action string }
 	findings := make(map[findingKey]uint64)
 	type lossKey struct{ cause, policy string }
@@ -38,6 +39,9 @@ func (d *daemon) count(s *control.Status) {
 		}
 		for o, n := range stats.Outcomes {
 			s.Sessions[o.String()] += n
+		}
+		for state, n := range stats.Breaker {
+			s.Breaker[state.String()] += n
 		}
 		for _, f := range stats.Findings {
 			findings[findingKey{f.Finding.String(), f.Action.String()}] += f.Count

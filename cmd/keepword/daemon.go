@@ -15,6 +15,7 @@ import (
 	"keepword/cmd/keepword/internal/config"
 	"keepword/cmd/keepword/internal/control"
 	"keepword/cmd/keepword/internal/eve"
+	"keepword/cmd/keepword/internal/recent"
 	"keepword/dataplane/nfqueue"
 	"keepword/dataplane/steer"
 	"keepword/inspect"
@@ -55,6 +56,7 @@ type daemon struct {
 type worker struct {
 	engine   *nfqueue.Engine
 	pipeline *inspect.Pipeline
+	recent   *recent.Sessions
 }
 
 // startDaemon starts everything, diverting last: when it returns, packets are being
@@ -87,7 +89,9 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 		return err
 	}
 	for i := range d.workers {
-		d.workers[i].pipeline = newPipeline(cfg, len(d.workers), d.events)
+		w := &d.workers[i]
+		w.recent = recent.New(rememberedSessions/len(d.workers), d.events)
+		w.pipeline = newPipeline(cfg, len(d.workers), w.recent)
 	}
 	if err := d.listen(cfg); err != nil {
 		return err
@@ -161,8 +165,14 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink) *inspect.Pipeline
 		Midstream:  whens[cfg.When.Midstream],
 		Sink:       sink,
 		Seed:       rand.Uint64(),
+		Account:    account / n,
 	})
 }
+
+// account is how many things that were said are kept of the sessions under way, by all
+// workers, so that their events can tell the dialogue: 3 MiB, enough for 13,000 sessions at
+// once of ten each. What was said long ago in a session that idles is the first to go.
+const account = 1 << 17
 
 // whens are the configuration's words for lost sight in inspection's.
 var whens = map[config.Loss]inspect.When{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,11 +14,13 @@ func TestMain(m *testing.M) {
 }
 
 // Each file of testdata/script is one scenario of the command line, run with the
-// captures of capture_test.go beside it.
+// captures of capture_test.go beside it, and the recorded ones in captures.
 func TestTheCommandLineKeepsItsPromises(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata/script",
-		Setup: func(e *testscript.Env) error { return writeCaptures(e.WorkDir) },
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			return errors.Join(writeCaptures(e.WorkDir), os.CopyFS(filepath.Join(e.WorkDir, "captures"), os.DirFS("testdata/captures")))
+		},
 	})
 }
 

@@ -29,6 +29,7 @@ func (d *daemon) listen(cfg *config.Config) error {
 			control.RequestReload: func(context.Context, json.RawMessage) (any, error) {
 				return nil, d.reload()
 			},
+			control.RequestExplain: d.session,
 		}, d.log)
 		if err != nil {
 			return err

@@ -41,6 +41,9 @@ const (
 const (
 	RequestStatus = "status" // result: Status
 	RequestReload = "reload" // result: null
+	// RequestExplain asks for one of the recent sessions. args: Session, result:
+	// SessionEvents.
+	RequestExplain = "explain"
 )
 
 // Handler answers one kind of request. args are the request's, nil where it has

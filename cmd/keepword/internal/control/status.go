@@ -31,8 +31,11 @@ type Status struct {
 	// Flows are the flows in the table, by TCP state.
 	Flows map[string]uint64 `json:"flows"`
 	// Sessions are the sessions that have ended, by starttls.outcome.
-	Sessions  map[string]uint64 `json:"sessions"`
-	Findings  []FindingCount    `json:"findings"`
+	Sessions map[string]uint64 `json:"sessions"`
+	Findings []FindingCount    `json:"findings"`
+	// Breaker counts the changes of the servers' circuit breakers, by the state that
+	// they came to.
+	Breaker   map[string]uint64 `json:"breaker"`
 	LostSight []LostSight       `json:"lost_sight"`
 	Memory    Memory            `json:"memory"`
 	Events    Events            `json:"events"`

@@ -17,6 +17,7 @@ import (
 
 	"keepword/cmd/keepword/internal/catalogue"
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
@@ -81,6 +82,7 @@ type alertMetadata struct {
 	Mode    []string `json:"mode"`
 	Reason  []string `json:"reason"`
 	RFC     []string `json:"rfc"`
+	Breaker []string `json:"breaker,omitempty"`
 	Reply   []string `json:"reply,omitempty"`
 	Detail  []string `json:"detail,omitempty"`
 }
@@ -123,8 +125,9 @@ type metadata struct {
 
 // flowVar is one object of flowvars: exactly one member is set.
 type flowVar struct {
-	Outcome string `json:"starttls.outcome,omitempty"`
-	Reply   string `json:"starttls.reply,omitempty"`
+	Outcome  string `json:"starttls.outcome,omitempty"`
+	Reply    string `json:"starttls.reply,omitempty"`
+	Dialogue string `json:"smtp.dialogue,omitempty"`
 }
 
 // FlowID returns the flow_id under which the flow of that inspect.Endpoints.ID
@@ -186,7 +189,43 @@ func (e *encoder) finding(r *inspect.FindingRecord) ([]byte, error) {
 		ev.Alert.Metadata.Detail = []string{r.Detail}
 	}
 	ev.Verdict = &outcome{Action: packetVerdict(r)}
+	if r.Breaker.Changed() {
+		describeChange(ev.Alert, r.Breaker)
+	}
+	if d := Dialogue(r.Said); d != "" {
+		ev.Metadata = &metadata{FlowVars: []flowVar{{Dialogue: d}}}
+	}
 	return e.line(&ev)
+}
+
+// change is what an alert says of a breaker's change to a state. Its numbers, as those of
+// the findings (package catalogue), are never given to anything else.
+type change struct {
+	signature int
+	title     string
+}
+
+var changes = map[history.State]change{
+	history.Open:     {1_990_101, "Circuit breaker: the server's offer of STARTTLS is hidden from new sessions"},
+	history.HalfOpen: {1_990_102, "Circuit breaker: one session sees the server's offer of STARTTLS again"},
+	history.Closed:   {1_990_103, "Circuit breaker: the server's offer of STARTTLS is no longer hidden"},
+}
+
+const (
+	categoryBreaker = "Circuit breaker"
+	// notable is the severity of what harms nobody by itself.
+	notable = 3
+	// between stands between the states of a change.
+	between = " to "
+)
+
+// describeChange makes a, which is of the finding that was the cause, one of a change of
+// the breaker's state: no finding is claimed again.
+func describeChange(a *alert, c history.Change) {
+	a.Action = "allowed"
+	a.SignatureID, a.Rev, a.Signature = changes[c.To].signature, 1, changes[c.To].title
+	a.Category, a.Severity = categoryBreaker, notable
+	a.Metadata.Breaker = []string{c.From.String() + between + c.To.String()}
 }
 
 // allowedOrBlocked says whether the finding had consequences: the packet was dropped
@@ -292,6 +331,9 @@ func newMetadata(r *inspect.FlowRecord) *metadata {
 	if r.ReplyCode != 0 {
 		m.FlowVars = append(m.FlowVars, flowVar{Reply: replyCode(r.ReplyCode)})
 	}
+	if d := Dialogue(r.Said); d != "" {
+		m.FlowVars = append(m.FlowVars, flowVar{Dialogue: d})
+	}
 	return m
 }
 
@@ -300,22 +342,16 @@ func replyCode(code int) string { return fmt.Sprintf("%03d", code) }
 
 // TLSVersion names a version as Suricata does; 0 gives "".
 func TLSVersion(v uint16) string {
-	switch v {
-	case 0:
+	if v == 0 {
 		return ""
-	case 0x0300:
-		return "SSLv3"
-	case 0x0301:
-		return "TLSv1"
-	case 0x0302:
-		return "TLS 1.1"
-	case 0x0303:
-		return "TLS 1.2"
-	case 0x0304:
-		return "TLS 1.3"
+	}
+	if name, ok := tlsVersions[v]; ok {
+		return name
 	}
 	return "0x" + strconv.FormatUint(uint64(v), 16)
 }
+
+var tlsVersions = map[uint16]string{0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 
 // common returns an event with the members that all events have.
 func (e *encoder) common(f inspect.Endpoints, at int64, eventType string) event {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
@@ -46,13 +47,15 @@ func TestEveryEventIsValidAgainstSuricatasSchema(t *testing.T) {
 		for f := verdict.NoFinding + 1; f < verdict.Findings; f++ {
 			for _, kind := range []verdict.Kind{verdict.Accept, verdict.Replace, verdict.Drop, verdict.Hold} {
 				r := aFinding()
-				r.Finding, r.Packet, r.Detail, r.Code = f, kind, "\xff\x00detail", int(f)*10
+				r.Finding, r.Packet, r.Detail, r.Code, r.Said = f, kind, "\xff\x00detail", int(f)*10, talk()
+				check(findingLine(t, opt, r))
+				r.Breaker = history.Change{To: history.Open}
 				check(findingLine(t, opt, r))
 			}
 		}
 		for o := starttls.OutcomeUnknown; o <= starttls.OutcomeKilled; o++ {
 			full := aFlow()
-			full.Outcome, full.Bypassed = o, true
+			full.Outcome, full.Bypassed, full.Said = o, true, talk()
 			check(flowLine(t, opt, full))
 			empty := &inspect.FlowRecord{Flow: endpoints, Outcome: o, State: inspect.FlowNew, Reason: inspect.EndForced}
 			check(flowLine(t, opt, empty))

@@ -95,9 +95,12 @@ func (w *Writer) start(out *sink, opt Options) {
 
 // Finding queues a copy of r.
 func (w *Writer) Finding(r *inspect.FindingRecord) {
-	if w.queue != nil {
-		w.send(record{finding: *r})
+	if w.queue == nil {
+		return
 	}
+	c := record{finding: *r}
+	c.finding.Said = slices.Clone(r.Said)
+	w.send(c)
 }
 
 // FlowEnd queues a copy of r.
@@ -108,6 +111,7 @@ func (w *Writer) FlowEnd(r *inspect.FlowRecord) {
 	c := record{isFlow: true, flow: *r}
 	c.flow.Steps = slices.Clone(r.Steps)
 	c.flow.RcptTo = slices.Clone(r.RcptTo)
+	c.flow.Said = slices.Clone(r.Said)
 	w.send(c)
 }
 

@@ -46,6 +46,7 @@ var (
 	packets    = desc("packets_total", "Packets decided, by queue and verdict.", "queue", "verdict")
 	flows      = desc("flows", "Flows in the table, by TCP state.", "state")
 	findings   = desc("findings_total", "Findings, by the catalogue's id and what was done.", "finding", "action")
+	breaker    = desc("breaker_changes_total", "Changes of servers' circuit breakers, by the state that they came to.", "to")
 	lostSight  = desc("lost_sight_total", "Times that inspection lost sight, by cause and the policy that met it.", "cause", "policy")
 	latency    = desc("verdict_latency_seconds", "Time from a packet's arrival to its verdict.")
 	queueDepth = desc("queue_depth", "Packets that wait in the kernel for a verdict.", "queue")
@@ -57,7 +58,7 @@ var (
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion")
 )
 
-var all = []*prometheus.Desc{packets, flows, findings, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, reloadOK, buildInfo}
+var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, reloadOK, buildInfo}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("keepword_"+name, help, labels, nil)
@@ -110,6 +111,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, f := range s.Findings {
 		counter(findings, f.Count, f.Finding, f.Action)
+	}
+	for state, n := range s.Breaker {
+		counter(breaker, n, state)
 	}
 	for _, l := range s.LostSight {
 		counter(lostSight, l.Count, l.Cause, l.Policy)

@@ -33,6 +33,7 @@ func aSnapshot() Snapshot {
 			},
 			Flows:     map[string]uint64{"established": 12},
 			Findings:  []control.FindingCount{{Finding: "answered-for-server", Action: "correct", Count: 2}},
+			Breaker:   map[string]uint64{"open": 3, "half-open": 2, "closed": 1},
 			LostSight: []control.LostSight{{Cause: "queue_full", Policy: "pass", Count: 1}},
 			Memory:    control.Memory{Used: 1000, Limit: 2000},
 		},

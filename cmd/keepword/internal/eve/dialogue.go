@@ -1,0 +1,169 @@
+package eve
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"keepword/inspect"
+	protocol "keepword/inspect/smtp"
+	"keepword/inspect/starttls"
+	"keepword/inspect/verdict"
+)
+
+// The flow variable smtp.dialogue is what was said in a session, in order, as words with
+// blanks between them (docs/configuration.md has the grammar for readers):
+//
+//	2026-01-02T03:04:05.678Z 220 +12 EHLO +14 250 +15 STARTTLS 250 !answered-for-server=correct
+//
+// The first word is the time of the first thing said, and +N the milliseconds from there to
+// whatever follows, up to the next of its kind.
+const (
+	dialogueTime = "2006-01-02T15:04:05.000Z"
+
+	wordAuthResponse = "auth-response"
+	wordClientHello  = "ClientHello"
+	wordServerHello  = "ServerHello=" // and the version, four hexadecimal digits
+	wordClientAlert  = "alert=client" // sent by the client
+	wordServerAlert  = "alert=server"
+	wordProtected    = "protected"
+	findingMark      = "!" // and the finding, "=" and the action
+)
+
+// Dialogue returns said as the flow variable smtp.dialogue, "" for nothing said. It has
+// milliseconds, and not what was said in words: no address and no content.
+func Dialogue(said []inspect.Said) string {
+	if len(said) == 0 {
+		return ""
+	}
+	start := said[0].Time / int64(time.Millisecond)
+	b := time.UnixMilli(start).UTC().AppendFormat(nil, dialogueTime)
+	at := int64(0)
+	for i := range said {
+		if ms := said[i].Time/int64(time.Millisecond) - start; ms > at {
+			at = ms
+			b = append(b, " +"...)
+			b = strconv.AppendInt(b, ms, 10)
+		}
+		b = append(b, ' ')
+		b = append(b, word(&said[i])...)
+	}
+	return string(b)
+}
+
+func word(s *inspect.Said) string {
+	switch s.Kind {
+	case inspect.SaidCommand:
+		return verbWord(s.Verb)
+	case inspect.SaidReply:
+		return replyCode(s.Code)
+	case inspect.SaidAuthResponse:
+		return wordAuthResponse
+	case inspect.SaidClientHello:
+		return wordClientHello
+	case inspect.SaidServerHello:
+		return fmt.Sprintf("%s%04x", wordServerHello, s.Version)
+	case inspect.SaidAlert:
+		if s.ToServer {
+			return wordClientAlert
+		}
+		return wordServerAlert
+	case inspect.SaidProtected:
+		return wordProtected
+	default:
+		return findingMark + s.Finding.String() + "=" + s.Action.String()
+	}
+}
+
+// verbWord is the verb as one word.
+func verbWord(v protocol.Verb) string { return strings.ReplaceAll(v.String(), " ", "-") }
+
+// verbs are the verbs by their words.
+var verbs = func() map[string]protocol.Verb {
+	const none = "invalid" // the name of what is no verb
+	all := make(map[string]protocol.Verb)
+	for v := protocol.VerbUnknown; v.String() != none; v++ {
+		all[verbWord(v)] = v
+	}
+	return all
+}()
+
+// ParseDialogue is the inverse of Dialogue, to the millisecond.
+func ParseDialogue(text string) ([]inspect.Said, error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return nil, nil
+	}
+	start, err := time.Parse(dialogueTime, words[0])
+	if err != nil {
+		return nil, fmt.Errorf("smtp.dialogue begins with no time: %w", err)
+	}
+	var said []inspect.Said
+	now := start
+	for _, w := range words[1:] {
+		if ms, ok := strings.CutPrefix(w, "+"); ok {
+			n, err := strconv.ParseUint(ms, 10, 40) // of 40 bits: a time.Duration has them, 34 years
+			if err != nil {
+				return nil, fmt.Errorf("smtp.dialogue: %q is no time", w)
+			}
+			now = start.Add(time.Duration(n) * time.Millisecond)
+			continue
+		}
+		s, ok := parseWord(w)
+		if !ok {
+			return nil, fmt.Errorf("smtp.dialogue: this version does not know the word %q", w)
+		}
+		s.Time = now.UnixNano()
+		said = append(said, s)
+	}
+	return said, nil
+}
+
+func parseWord(w string) (s inspect.Said, ok bool) {
+	switch w {
+	case wordAuthResponse:
+		return inspect.Said{Kind: inspect.SaidAuthResponse, ToServer: true}, true
+	case wordClientHello:
+		return inspect.Said{Kind: inspect.SaidClientHello, ToServer: true}, true
+	case wordClientAlert, wordServerAlert:
+		return inspect.Said{Kind: inspect.SaidAlert, ToServer: w == wordClientAlert}, true
+	case wordProtected:
+		return inspect.Said{Kind: inspect.SaidProtected}, true
+	}
+	if v, ok := verbs[w]; ok {
+		return inspect.Said{Kind: inspect.SaidCommand, ToServer: true, Verb: v}, true
+	}
+	if hex, ok := strings.CutPrefix(w, wordServerHello); ok {
+		n, err := strconv.ParseUint(hex, 16, 16)
+		return inspect.Said{Kind: inspect.SaidServerHello, Version: uint16(n)}, err == nil
+	}
+	if f, ok := strings.CutPrefix(w, findingMark); ok {
+		id, name, _ := strings.Cut(f, "=")
+		finding, known := verdict.ParseFinding(id)
+		action, named := verdict.ParseAction(name)
+		return inspect.Said{Kind: inspect.SaidFinding, Finding: finding, Action: action}, known && named
+	}
+	code, err := strconv.ParseUint(w, 10, 16)
+	return inspect.Said{Kind: inspect.SaidReply, Code: int(code)}, err == nil
+}
+
+// parseStep returns the step of that flowbit, and false where there is none.
+func parseStep(flowbit string) (starttls.Step, bool) {
+	for s := starttls.Step(0); s < starttls.Steps; s++ {
+		if s.String() == flowbit {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
+// parseOutcome returns the outcome of that name, and false where there is none.
+func parseOutcome(name string) (starttls.Outcome, bool) {
+	for o := starttls.OutcomeUnknown; o <= starttls.OutcomeKilled; o++ {
+		if o.String() == name {
+			return o, true
+		}
+	}
+	return 0, false
+}

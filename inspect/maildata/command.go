@@ -14,7 +14,8 @@ type reader struct {
 type scope uint8
 
 const (
-	// onlyMAIL: on any line behind an ending. Nothing else begins another message.
+	// onlyMAIL: on any line behind an ending. Nothing else begins another message. And BDAT
+	// with a number: how it has the octets behind it read, nobody can tell.
 	onlyMAIL scope = iota
 	// first: on the line directly behind it, any command.
 	first
@@ -127,13 +128,13 @@ func (r *reader) push(c byte) bool {
 
 // next follows an octet of the line.
 func (r *reader) next(c byte) {
-	blank := c == ' ' || c == '\t'
+	blank := c == ' ' || c == '\t' || c == '\v' || c == '\f'
 	switch r.stage {
 	case stageVerb:
 		switch {
 		case blank && r.token == 0:
-			// Some servers skip blanks. Only MAIL begins another transaction, so that
-			// only with MAIL one is as lenient as they are.
+			// Some servers skip blanks. Only with what counts anywhere one is as lenient
+			// as they are.
 			r.scope = onlyMAIL
 		case blank:
 			r.behindVerb()
@@ -231,7 +232,7 @@ func (r *reader) behindVerb() {
 func (r *reader) lookup() (verb uint8, ok bool) {
 	for i := range verbs {
 		if verbs[i].name == r.token && i != verbSTARTTLS {
-			return uint8(i), i == verbMAIL || r.scope == first || r.scope == firstInWords && (i == verbRCPT || i == verbBDAT)
+			return uint8(i), i == verbMAIL || i == verbBDAT || r.scope == first || r.scope == firstInWords && i == verbRCPT
 		}
 	}
 	return noVerb, false

@@ -109,6 +109,26 @@ func forgeries() (all []*fixture) {
 	return all
 }
 
+// spellings are the fixtures of answers to STARTTLS that some clients take for a 220, and
+// others for nothing.
+func spellings() (all []*fixture) {
+	for _, answer := range []string{"220\r\n", "220\tgo\r\n", "220go\r\n", "2200 go\r\n", "220.go\r\n", "220 go\n", "220-go\r\n221 go\r\n"} {
+		for _, who := range []hostile{boxInPlace, boxBehind} {
+			f := &fixture{
+				class: forgedCodes, name: fmt.Sprintf("%q to STARTTLS", answer), group: "a 220 spelled oddly to STARTTLS", hostile: who, plan: toMail,
+				cutAt: atSTARTTLS, about: "not every client takes it for a 220", server: map[step]string{atSTARTTLS: answer},
+				harmless: who == boxBehind,
+				findings: []verdict.Finding{verdict.UnfitAnswer, verdict.AnsweredForServer, verdict.PlaintextFromServerAfter220, verdict.PlaintextFromClientAfter220},
+			}
+			if who == boxBehind { // the server's TLS may come about
+				f.findings = nil
+			}
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
 // forged is a reply with a code, of one line or two; to EHLO the second offers TLS.
 func forged(at step, code string, lines int) string {
 	text := code + " forged\r\n"

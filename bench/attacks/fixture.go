@@ -27,6 +27,7 @@ const (
 var (
 	toMail   = []step{atEHLO, atSTARTTLS, atMAIL, atRCPT, atDATA, atText, atQUIT}
 	inClear  = []step{atEHLO, atMAIL, atRCPT, atDATA, atText, atQUIT}
+	atOnce   = []step{atEHLO, atMAIL, atRCPT, atDATA, atQUIT} // the mail data with DATA
 	inChunks = []step{atEHLO, atMAIL, atRCPT, atText, atQUIT}
 	byHELO   = []step{atHELO, atMAIL, atQUIT}
 	withRSET = []step{atEHLO, atRSET, atSTARTTLS, atMAIL, atQUIT}

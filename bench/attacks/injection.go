@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"keepword/inspect/verdict"
@@ -30,13 +31,19 @@ var commandInjection = &class{
 		return ""
 	},
 	holds: func(o *outcome) string {
-		_, behind, asked := strings.Cut(string(o.road.server.got), words[atSTARTTLS])
-		if asked && behind != "" && behind[0] != handshakeRecord {
+		request := asksTLS.FindIndex(o.road.server.got)
+		if request == nil {
+			return ""
+		}
+		if behind := o.road.server.got[request[1]:]; len(behind) > 0 && behind[0] != handshakeRecord {
 			return fmt.Sprintf("the server received %q behind STARTTLS", behind)
 		}
 		return ""
 	},
 }
+
+// asksTLS matches a line that asks for TLS, however it is spelled.
+var asksTLS = regexp.MustCompile(`(?i)(\n|^)[ \t]*STARTTLS[^\n]*\n`)
 
 var responseInjection = &class{
 	name: "response injection",
@@ -88,6 +95,13 @@ func injections() (all []*fixture) {
 			findings: early,
 			// The client takes the first command's reply for the answer to STARTTLS.
 			harmless: c.before != "",
+		})
+	}
+	for _, request := range []string{"starttls\r\n", "STARTTLS\n", "STARTTLS \r\n", " STARTTLS\r\n", "\tSTARTTLS\r\n", "STARTTLS\tnow\r\n"} {
+		all = append(all, &fixture{
+			class: commandInjection, name: fmt.Sprintf("behind %q", request), hostile: clientSide, plan: toMail,
+			about:  "the request for TLS is spelled as some servers take it, and NOOP is written behind it",
+			client: map[step]string{atSTARTTLS: request + "NOOP\r\n"}, cutAt: atSTARTTLS, findings: early,
 		})
 	}
 	all = append(all,

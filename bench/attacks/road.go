@@ -17,7 +17,7 @@ var (
 	serverAddr = netip.MustParseAddrPort("198.51.100.25:25")
 )
 
-// end is one end's TCP: it loses nothing and receives in order.
+// end is one end's TCP: it repeats what did not arrive, and receives in order.
 type end struct {
 	addr      netip.AddrPort
 	next      uint32   // sequence number of what it sends next
@@ -31,6 +31,7 @@ type end struct {
 	left      bool   // it has
 	abandoned bool   // the other side has closed
 	reset     bool
+	repeats   int // in vain, in a row
 }
 
 // over says that the connection has ended for this end.
@@ -74,11 +75,15 @@ func (r *road) other(e *end) *end {
 
 // send takes one segment through the Pipeline.
 func (r *road) send(from *end, flags packet.Flags, payload []byte) {
+	r.sendAt(from, from.next, flags, payload)
+}
+
+func (r *road) sendAt(from *end, seq uint32, flags packet.Flags, payload []byte) {
 	to := r.other(from)
 	s := packet.Segment{
 		Version: 4, Src: from.addr.Addr().As16(), Dst: to.addr.Addr().As16(),
 		SrcPort: from.addr.Port(), DstPort: to.addr.Port(),
-		Seq: from.next, Ack: from.want, Flags: flags, Window: 65535, HopLimit: 64, Payload: payload,
+		Seq: seq, Ack: from.want, Flags: flags, Window: 65535, HopLimit: 64, Payload: payload,
 	}
 	if !flags.Has(packet.ACK) {
 		s.Ack = 0
@@ -215,6 +220,27 @@ func (r *road) turn(e *end) bool {
 	return true
 }
 
+// repeat sends again what has not arrived, a few times.
+func (r *road) repeat(e *end) bool {
+	const most = 3
+	o := r.other(e)
+	missing := len(e.sent) - len(o.got)
+	if e.reset || o.reset || missing <= 0 || e.repeats == most {
+		return false
+	}
+	flags, next := packet.ACK|packet.PSH, e.next
+	if e.left {
+		flags |= packet.FIN
+		next--
+	}
+	r.sendAt(e, next-uint32(missing), flags, e.sent[len(o.got):])
+	r.send(o, packet.ACK, nil)
+	if e.repeats++; len(e.sent)-len(o.got) < missing {
+		e.repeats = 0
+	}
+	return true
+}
+
 // patience are waits that together outlast every timer of keepword's: of digits that are
 // undecided, of octets that are held, of a server's silence.
 var patience = [...]int64{300 * millisecond, 11_000 * millisecond, 61_000 * millisecond}
@@ -227,7 +253,7 @@ func (r *road) rest() bool {
 		}
 		r.wait(wait)
 		for _, e := range [...]*end{r.client, r.server} {
-			if !e.reset && (len(e.outbox) > 0 || e.leaves && !e.left) {
+			if !e.reset && (len(e.outbox) > 0 || e.leaves && !e.left) || r.repeat(e) {
 				return true
 			}
 		}

@@ -40,8 +40,10 @@ var chunkSmuggling = &class{
 	harm:  smuggling.harm, holds: smuggling.holds,
 }
 
-// endings are what servers were seen to take for the end of mail data.
-var endings = []struct{ name, octets string }{
+// ending is what some server was seen to take for the end of mail data.
+type ending struct{ name, octets string }
+
+var endings = []ending{
 	{"LF.LF", "\n.\n"}, {"LF.CRLF", "\n.\r\n"}, {"CRLF.LF", "\r\n.\n"}, {"CR.CR", "\r.\r"}, {"CR.LF", "\r.\n"},
 	{"LF.CR", "\n.\r"}, {"CR.CRLF", "\r.\r\n"}, {"CRLF.CR", "\r\n.\r"},
 	{"CRLF.CRCRLF", "\r\n.\r\r\n"}, {"CRCRLF.CRCRLF", "\r\r\n.\r\r\n"},
@@ -97,6 +99,28 @@ func few(ending string) bool {
 // letter is the beginning of a message.
 const letter = "Subject: a\r\n\r\nhello"
 
+// elsewhere are the fixtures of an ending in other places than behind text: right behind
+// DATA, whose CRLF is its first half, and in the segment of DATA, before the 354.
+func (e ending) elsewhere(lenient ways) (all []*fixture) {
+	f := fixture{
+		class: smuggling, hostile: clientSide, hot: 1, group: e.name, evil: "MAIL FROM:<EVIL", lenient: lenient,
+		findings: []verdict.Finding{verdict.Smuggling},
+	}
+	if rest, ok := strings.CutPrefix(e.octets, "\r\n"); ok {
+		g := f
+		g.name, g.about = e.name+", at the beginning", "the first line of the mail data is the ending"
+		g.plan, g.client, g.cutAt = inClear, map[step]string{atText: rest + smuggledMail}, atText
+		all = append(all, &g)
+	}
+	if few(e.name) {
+		f.name, f.about = e.name+", before the 354", "the mail data do not wait for the answer to DATA"
+		f.plan, f.cutAt = atOnce, atDATA
+		f.client = map[step]string{atDATA: words[atDATA] + letter + e.octets + smuggledMail}
+		all = append(all, &f)
+	}
+	return all
+}
+
 // smugglings are the fixtures of mail data and of chunks.
 func smugglings() (all []*fixture) {
 	for _, e := range endings {
@@ -116,9 +140,6 @@ func smugglings() (all []*fixture) {
 				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), len("MAIL ")),
 				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
 			}
-			if s.name == chunkOfLines {
-				f.shortfall = "Behind a lenient ending 25 lines that are no commands are read, and a chunk that a server skips has more."
-			}
 			all = append(all, f)
 			if relayed, survives := stuff(f.client[atText], lenient); survives {
 				g := *f
@@ -127,6 +148,7 @@ func smugglings() (all []*fixture) {
 				all = append(all, &g)
 			}
 		}
+		all = append(all, e.elsewhere(lenient)...)
 		chunk := letter + e.octets + smuggledMail
 		f := &fixture{
 			class: chunkSmuggling, hostile: clientSide, plan: inChunks, name: e.name,

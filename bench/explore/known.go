@@ -14,9 +14,7 @@ type violation struct {
 // mended one is taken out here.
 var known = []violation{
 	{"a 220 that comes late is let through", []truth{T3}, (*view).isGrantedLate},
-	{"a ClientHello that comes after STARTTLS was refused is let through", []truth{T3}, (*view).isHelloLate},
 	{"commands behind a STARTTLS with letters behind it are let through, and it is granted", []truth{T3}, (*view).isCrowded},
-	{"a reply that had begun before STARTTLS came counts as its answer", []truth{T1}, (*view).isBegun},
 	{"a command is refused although replies are out of step", []truth{T1, T2, T3, NoDeadlock}, (*view).isOutOfStep},
 }
 
@@ -43,43 +41,6 @@ func (s *view) isCrowded() bool {
 			s.w.trace.when(fromEast, s.said[k+1].start())[toEast] > c.end() {
 			return true
 		}
-	}
-	return false
-}
-
-// isBegun says that a part of a reply had left before the question came that it is taken to
-// answer.
-func (s *view) isBegun() bool {
-	for k, c := range s.asked {
-		if !asksTLS(c.text()) || k+1 >= len(s.heard) {
-			continue
-		}
-		lines := s.heard[k+1].lines
-		first, last := s.heard[k+1].start(), lines[len(lines)-1].end()-1
-		if s.w.trace.when(toWest, first)[fromWest] < c.end() && s.w.trace.when(toWest, last)[fromWest] >= c.end() {
-			return true
-		}
-	}
-	return false
-}
-
-// isHelloLate says that the first TLS record came behind a question that was refused: by
-// keepword, or by an answer that had left.
-func (s *view) isHelloLate() bool {
-	for _, i := range s.itemsOf[fromWest] {
-		if !i.record {
-			continue
-		}
-		then := s.w.trace.when(fromWest, i.start)[toWest]
-		for k, c := range s.asked {
-			if asksTLS(c.text()) && k+1 < len(s.heard) && s.heard[k+1].refuses() && s.heard[k+1].start() < then {
-				return true
-			}
-			if asksTLS(c.text()) && c.end() <= i.start && k < len(s.passed) && !s.same(k) {
-				return true
-			}
-		}
-		return false
 	}
 	return false
 }

@@ -40,7 +40,7 @@ func clientAttempts() (all []*attempt) {
 	}
 	for _, f := range pick(table, smuggling, clientSide) {
 		_, what, _ := strings.Cut(f.name, ", ")
-		if what != "MAIL" && what != manyNOOPs && what != chunkOfLines {
+		if !slices.Contains([]string{"MAIL", manyNOOPs, chunkOfLines, quotedAngle, escapedAngle, quotedBlank, escapedBlank}, what) {
 			continue
 		}
 		for _, subject := range realServers {
@@ -127,7 +127,7 @@ func ended(report broken.Report) string {
 
 // localise makes a fixture's words right for the lab's server.
 func (a *attempt) localise(text string) string {
-	return strings.NewReplacer("mx.example>", lab.Domain+">", "<e@e.example>", "<e@client.example>", "forged\r\n", "Subject: "+a.mark+"\r\n\r\ntext\r\n").Replace(text)
+	return strings.NewReplacer("mx.example>", lab.Domain+">", "@e.example", "@client.example", "forged\r\n", "Subject: "+a.mark+"\r\n\r\ntext\r\n").Replace(text)
 }
 
 // carrier marks the message that carries another.

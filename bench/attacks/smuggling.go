@@ -77,6 +77,10 @@ var smuggled = []struct {
 	{"with a tab", "MAIL\tFROM:<evil@e.example>\r\n.\r\n", "MAIL\tFROM", false},
 	{"without brackets", "MAIL FROM:evil@e.example\r\n.\r\n", "MAIL FROM:EVIL", false},
 	{"with parameters", "MAIL FROM:<evil@e.example> SIZE=100 BODY=8BITMIME\r\n.\r\n", "MAIL FROM:<EVIL", false},
+	{quotedAngle, "MAIL FROM:<\"evil>x\"@e.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:<\"EVIL", false},
+	{escapedAngle, "MAIL FROM:<evil\\>x@e.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:<EVIL", false},
+	{quotedBlank, "MAIL FROM:\"evil x\"@e.example\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:\"EVIL", false},
+	{escapedBlank, "MAIL FROM:evil\\ x@e.example\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:EVIL", false},
 	{"behind an empty line", "\r\n" + smuggledMail, "MAIL FROM:<EVIL", false},
 	{"behind nineteen bad commands", strings.Repeat("text\r\n", 19) + smuggledMail, "MAIL FROM:<EVIL", false},
 	{manyNOOPs, strings.Repeat("NOOP -\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
@@ -84,11 +88,15 @@ var smuggled = []struct {
 	{chunkOfLines, "XYZZY\r\nBDAT 60 LAST\r\n" + strings.Repeat("\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
 }
 
-// The names that the live play knows too: what a server reads without counting an error, or
-// skips.
+// The names that the live play knows too: what a server reads without counting an error or
+// skips, and paths that seem to end before they do (RFC 5321 section 4.1.2).
 const (
 	manyNOOPs    = "behind thirty NOOPs"
 	chunkOfLines = "behind a chunk of thirty lines"
+	quotedAngle  = "with > in quotes"
+	escapedAngle = "with > behind a backslash"
+	quotedBlank  = "with a blank in quotes"
+	escapedBlank = "with a blank behind a backslash"
 )
 
 // few says that an ending is one behind which all is tried.
@@ -139,6 +147,9 @@ func smugglings() (all []*fixture) {
 				// The ending and the first line behind it are cut into three.
 				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), len("MAIL ")),
 				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
+			}
+			if s.name == quotedAngle || s.name == escapedAngle || s.name == quotedBlank || s.name == escapedBlank {
+				f.shortfall = "A path with a quoted > or blank in it seems to end there, and the line reads as no command."
 			}
 			all = append(all, f)
 			if relayed, survives := stuff(f.client[atText], lenient); survives {

@@ -213,6 +213,9 @@ func steering(cfg *config.Config, queues int) steer.Config {
 	}
 }
 
+// historyCloseTime bounds how long a stop waits for the last write of the history.
+const historyCloseTime = 5 * time.Second
+
 // stop ends everything in an order in which traffic flows on, and leaves no trace in
 // the host but the event log. It stops a daemon that has started in part only, too.
 func (d *daemon) stop() error {
@@ -236,9 +239,11 @@ func (d *daemon) stop() error {
 		}
 	}
 	if d.history != nil {
-		if err := d.history.Close(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), historyCloseTime)
+		if err := d.history.Close(ctx); err != nil {
 			d.log.Error("the last of what was learned of servers is lost", "error", err)
 		}
+		cancel()
 	}
 	if d.events != nil {
 		errs = append(errs, d.events.Close())

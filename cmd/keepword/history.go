@@ -105,7 +105,7 @@ func showHistory(ctx context.Context, e *env, path string, q control.ServerQuery
 		return err
 	}
 	list, err := entries(ctx, m, q)
-	if err := errors.Join(err, m.close()); err != nil {
+	if err := errors.Join(err, m.close(ctx)); err != nil {
 		return err
 	}
 	switch {
@@ -161,7 +161,7 @@ func forgetHistory(ctx context.Context, e *env, path string, q control.ServerQue
 		return err
 	}
 	n, err := m.forget(ctx, q)
-	if err := errors.Join(err, m.close()); err != nil {
+	if err := errors.Join(err, m.close(ctx)); err != nil {
 		return err
 	}
 	if n == 0 && !q.All {
@@ -189,7 +189,7 @@ func mergeHistory(ctx context.Context, e *env, path string, files []string) erro
 		}
 		fmt.Fprintf(e.stdout, "%s: %s merged\n", name, plural(n, "server", "servers"))
 	}
-	if err := m.close(); err != nil {
+	if err := m.close(ctx); err != nil {
 		return err
 	}
 	return bad

@@ -18,7 +18,8 @@ type memory interface {
 	each(context.Context, control.ServerQuery, func(store.Entry) error) error
 	merge(context.Context, []store.Entry) error
 	forget(context.Context, control.ServerQuery) (int, error)
-	close() error
+	// close writes what was changed.
+	close(context.Context) error
 }
 
 // openMemory returns the memory of the daemon that runs with the configuration file at
@@ -71,7 +72,7 @@ func (m daemonMemory) forget(ctx context.Context, q control.ServerQuery) (n int,
 	return n, err
 }
 
-func (daemonMemory) close() error { return nil }
+func (daemonMemory) close(context.Context) error { return nil }
 
 // fileMemory is a file's.
 type fileMemory struct{ store *store.Store }
@@ -96,7 +97,7 @@ func (m fileMemory) forget(_ context.Context, q control.ServerQuery) (int, error
 	return m.store.Forget(q.Matches), nil
 }
 
-func (m fileMemory) close() error { return m.store.Close() }
+func (m fileMemory) close(ctx context.Context) error { return m.store.Close(ctx) }
 
 // historyHandlers answer the requests about the daemon's memory.
 func historyHandlers(s *store.Store) map[string]control.Handler {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
@@ -123,7 +124,7 @@ func TestAnAlteredFileIsRefusedOrCanBeUsed(t *testing.T) {
 		}
 		used++
 		s.Merge([]Entry{{server(7), aRecord()}, {server(100_000), aRecord()}})
-		if err := s.Close(); err != nil {
+		if err := s.Close(context.Background()); err != nil {
 			t.Fatalf("taken for sound, and then: %v", err)
 		}
 		db, err := bbolt.Open(path, 0o600, nil)

@@ -7,6 +7,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,13 +16,12 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
-	"time"
 
 	"keepword/inspect"
 	"keepword/inspect/history"
 )
 
-// MaxServers is how many servers are remembered. They take 50 MB of memory and 100 MB on
+// MaxServers is how many servers are remembered. They take 40 MB of memory and 100 MB on
 // disk at the most; a gateway that sends to more servers than these within the month that
 // an offer counts (history.Lapse) forgets some of them early.
 const MaxServers = 100_000
@@ -268,12 +268,9 @@ func (s *Store) Forget(match func(netip.AddrPort) bool) (forgotten int) {
 	return forgotten
 }
 
-// closeTime bounds how long Close waits for the last write.
-const closeTime = 5 * time.Second
-
-// Close writes what is left, and ends the use of the file. It waits no longer than 5 s. An
-// error says what was not written.
-func (s *Store) Close() error {
+// Close writes what is left, and ends the use of the file. It waits until ctx is done at the
+// latest. An error says what was not written.
+func (s *Store) Close(ctx context.Context) error {
 	if s.writer == nil {
 		return nil
 	}
@@ -281,7 +278,7 @@ func (s *Store) Close() error {
 	select {
 	case <-s.writer.done:
 		return s.writer.err
-	case <-time.After(closeTime):
+	case <-ctx.Done():
 		return errors.New("history: the last changes were not written in time, look after the disk")
 	}
 }

@@ -25,8 +25,8 @@ var smuggling = &class{
 		return ""
 	},
 	holds: func(o *outcome) string {
-		if len(o.server.mails) > 1 {
-			return fmt.Sprintf("%d messages arrived", len(o.server.mails))
+		if o.server.mails > 1 {
+			return fmt.Sprintf("%d messages arrived", o.server.mails)
 		}
 		return ""
 	},

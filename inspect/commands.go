@@ -291,6 +291,9 @@ func (p *Pipeline) hasAnswer(s *session, verb smtp.Verb, line []byte) bool {
 	_, part := s.dlg.ServerPartial()
 	next, _ := s.dlg.Next()
 	begun := next.Verb == verb && (part > 0 || s.dlg.InReply()) // before it was asked
+	// And what is there while the command was kept back, the server can't have said to it.
+	h := &s.half[toClient]
+	begun = begun || s.enforce && h.parsed.Less(h.stream.Next())
 	return (s.surplus || begun) && p.act(s, verdict.SurplusReply, toServer, 0, line)
 }
 

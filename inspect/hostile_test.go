@@ -208,6 +208,11 @@ func TestRepliesAndOctetsOutOfTheirTurnEndTheConnection(t *testing.T) {
 			w.c("STARTTLSX\r\nNO")
 			w.s("220 go\r\n")
 		}},
+		"a 220 that was there while STARTTLS was kept back": {setup{}, func(w *wire) {
+			w.c("AUTH PLAIN AGEAYg==\r\nSTARTTLS\r\n")
+			w.cut = 0
+			w.s("235 ok\r\n220 go\r\n")
+		}},
 		"an answer that begins before the question": {setup{}, func(w *wire) {
 			w.s("2")
 			w.c("STARTTLS\r\n")

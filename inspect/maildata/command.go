@@ -5,7 +5,7 @@ type reader struct {
 	token uint32 // the letters of the word at hand, upper case; no verb has more but STARTTLS
 	stage stage
 	verb  uint8 // index of verbs
-	words uint8 // arguments so far
+	words uint8 // arguments so far; in a path: quoted, escaped
 	scope scope
 	known bool // its first word is a verb, whatever follows
 }
@@ -163,15 +163,20 @@ func (r *reader) next(c byte) {
 	case stagePath:
 		switch {
 		case c == '<':
-			r.stage = stageAngle
+			r.stage, r.words = stageAngle, 0
 		case !blank:
-			r.stage = stageBare
+			r.stage, r.words = stageBare, 0
+			r.next(c)
 		}
-	case stageAngle:
-		if c == '>' {
+	case stageAngle, stageBare:
+		end := blank
+		if r.stage == stageAngle {
+			end = c == '>'
+		}
+		if !r.quotes(c) && end {
 			r.stage = stageParameters
 		}
-	case stageBare, stageValue:
+	case stageValue:
 		if blank {
 			r.stage = stageParameters
 		}
@@ -211,6 +216,27 @@ func (r *reader) next(c byte) {
 			r.stage = stageNo // a mechanism's name is in capitals (RFC 4422 §3.1)
 		}
 	}
+}
+
+// In a path, of reader.words (RFC 5321 §4.1.2, Quoted-string and quoted-pairSMTP; servers
+// take the pair outside of quotes too).
+const (
+	quoted  = 1
+	escaped = 2
+)
+
+// quotes follows an octet of a path, and says whether it is quoted, and so ends nothing.
+func (r *reader) quotes(c byte) bool {
+	switch {
+	case r.words&escaped != 0:
+		r.words &^= escaped
+		return true
+	case c == '\\':
+		r.words |= escaped
+	case c == '"':
+		r.words ^= quoted
+	}
+	return r.words != 0
 }
 
 // behindVerb is the blank behind a verb.

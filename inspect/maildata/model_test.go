@@ -22,8 +22,12 @@ func (f found) String() string {
 // The model looks, at each octet, at the whole text before it.
 
 var (
-	modelParams  = `(SMTPUTF8|REQUIRETLS|[^ \t\v\f=]*=[^ \t\v\f]*)`
-	modelPath    = `[ \t\v\f]*(<[^>]*|<[^>]*>[ \t\v\f]*(` + modelParams + `([ \t\v\f]+` + modelParams + `)*)?|[^ \t\v\f<][^ \t\v\f]*([ \t\v\f]+` + modelParams + `)*)[ \t\v\f]*$`
+	modelParams = `(SMTPUTF8|REQUIRETLS|[^ \t\v\f=]*=[^ \t\v\f]*)`
+	modelQuoted = `\\.|"(\\.|[^"\\])*"`      // a quoted pair, a quoted string
+	modelOpen   = `("(\\.|[^"\\])*\\?|\\)?$` // what is left open at the line's end
+	modelBehind = `([ \t\v\f]+` + modelParams + `)*[ \t\v\f]*$`
+	modelPath   = `[ \t\v\f]*(<(` + modelQuoted + `|[^>"\\])*(` + modelOpen + `|>` + modelBehind + `|>` + modelParams + modelBehind + `)|` +
+		`(` + modelQuoted + `|[^ \t\v\f<"\\])(` + modelQuoted + `|[^ \t\v\f"\\])*(` + modelOpen + `|` + modelBehind + `)|("(\\.|[^"\\])*\\?|\\)$)`
 	modelVerb    = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t\v\f]|$)`)
 	modelMail    = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL[ \t\v\f]+FROM[ \t\v\f]*:` + modelPath)
 	modelBDAT    = regexp.MustCompile(`(?i)^[ \t\v\f]*BDAT[ \t\v\f]+[0-9][^ \t\v\f]*([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*$`)

@@ -29,6 +29,7 @@ func TestACommandIsOneHoweverItIsSpelled(t *testing.T) {
 		"mail from:<a@b>", "Mail From: <a b@c> size=5 body=8BITMIME", "MAIL FROM:<>", "MAIL FROM:<a@b>SIZE=1", "MAIL FROM:<a",
 		"MAIL FROM: a@b smtputf8 RequireTLS", "mail from:carol", "rcpt to:<a@b> notify=never", "starttls", "bdat 5 last",
 		"QUIT", "RSET ", "AUTH PLAIN AGEAYg==", "EHLO [192.0.2.1]", "MAIL FROM: <\"a b\"@c> AUTH=<>",
+		`MAIL FROM:<"a>b"@c>`, `MAIL FROM:<a\>b@c>`, `MAIL FROM:"evil x"@c`, `MAIL FROM:evil\ x@c SIZE=1`, `MAIL FROM:"a`, `MAIL FROM:<"a\">b c"@d>`,
 	} {
 		text := "one\n.\r\n" + line + "\r\ntwo\r\n"
 		for _, cut := range []int{1, 3, 1000} {

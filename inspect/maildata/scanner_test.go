@@ -226,7 +226,7 @@ func TestEveryShortTextIsFollowedAsTheModelDoes(t *testing.T) {
 
 // pieces of mail data, for texts that random octets would never be.
 var pieces = []string{"\r", "\n", "\r\n", "\x00", ".", "\n.\n", "\n.\r\n", "\r\n.\r", "\r\n\x00.\r\n", "\r\n.\r\r\n", "x", "text\r\n", "..\r\n", " ",
-	"MAIL FROM:", "<a@b>", "\nMAIL FROM:<a>\r\n", "RSET", "STARTTLS", "STAR", "TLS", "QUIT\n", "EHLO a", "BDAT 9", "AUTH x y", "a. b\r\n",
+	"MAIL FROM:", "<a@b>", "MAIL FROM:<", "\"", "\\", ">", "a b", " SIZE=1", " SMTPUTF8", "\nMAIL FROM:<a>\r\n", "RSET", "STARTTLS", "STAR", "TLS", "QUIT\n", "EHLO a", "BDAT 9", "AUTH x y", "a. b\r\n",
 	strings.Repeat("x\n", 24), strings.Repeat("x\r\n", 24), strings.Repeat("l", 64), strings.Repeat("k", 990)}
 
 func TestAnyCutGivesTheEventsOfTheModel(t *testing.T) {

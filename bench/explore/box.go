@@ -136,7 +136,8 @@ func overwritten(line, word string) string {
 // takeReply takes a whole reply of the server.
 func (b *box) takeReply(w *world, r reply) {
 	asked := ""
-	if len(b.waits) > 0 {
+	isNoise := r.code == 0 && (len(b.waits) == 0 || !asksTLS(b.waits[0]))
+	if len(b.waits) > 0 && !isNoise {
 		asked, b.waits = b.waits[0], b.waits[1:]
 	}
 	deeds := onOther

@@ -132,6 +132,9 @@ func (c *client) takeReply(w *world, r reply) {
 		return
 	}
 	verb := c.waits[0]
+	if r.code == 0 && !asksTLS(verb) {
+		return // noise, which clients skip
+	}
 	c.waits = c.waits[1:]
 	good := r.code/100 == 2
 	switch {

@@ -13,8 +13,6 @@ type client struct {
 	hello   []byte
 	// heard are the replies that it took for such in TLS.
 	heard []string
-	// clearMail says that it has begun a mail transaction in clear text.
-	clearMail bool
 }
 
 // words are what an honest client says.
@@ -29,7 +27,7 @@ func (c *client) next() {
 	for len(c.plan) > 0 {
 		at := c.plan[0]
 		c.plan = c.plan[1:]
-		if at == atSTARTTLS && (c.tls != inTheClear || c.asked || !c.offered && !c.insists) {
+		if at == atSTARTTLS && (c.tls != inTheClear || c.asked || !c.offered) {
 			continue
 		}
 		c.do(at)
@@ -42,7 +40,6 @@ func (c *client) next() {
 func (c *client) do(at step) {
 	c.now = at
 	c.asked = c.asked || at == atSTARTTLS
-	c.clearMail = c.clearMail || at == atMAIL && c.tls == inTheClear
 	text, attacks := c.fixture.client[at]
 	if !attacks || c.tls == inTLS {
 		text = words[at]

@@ -108,8 +108,6 @@ type ways struct {
 	keepsBuffer bool
 	// eager: a client takes any 2xx for an acceptance.
 	eager bool
-	// insists: a client asks for STARTTLS although it is not offered.
-	insists bool
 	// takesCR: a CR alone ends a line.
 	takesCR bool
 	// dropsNUL: NULs are skipped.
@@ -122,7 +120,6 @@ type ways struct {
 func (w ways) and(o ways) ways {
 	w.keepsBuffer = w.keepsBuffer || o.keepsBuffer
 	w.eager = w.eager || o.eager
-	w.insists = w.insists || o.insists
 	w.takesCR = w.takesCR || o.takesCR
 	w.dropsNUL = w.dropsNUL || o.dropsNUL
 	w.ending += o.ending

@@ -41,7 +41,6 @@ type ends struct{ client, server netip.AddrPort }
 // liveStage is a lab in which all attempts are made, in one setting.
 type liveStage struct {
 	*lab.Lab
-	enforce  bool
 	keepword *lab.Keepword
 	servers  map[int]*broken.Server // hostile ones, by port
 	attempts []*attempt
@@ -77,7 +76,7 @@ func playStage(ctx context.Context, enforce bool) (attempts []*attempt, err erro
 		return nil, err
 	}
 	defer l.Close()
-	st := &liveStage{Lab: l, enforce: enforce, servers: map[int]*broken.Server{}}
+	st := &liveStage{Lab: l, servers: map[int]*broken.Server{}}
 	defer func() {
 		for _, s := range st.servers {
 			err = errors.Join(err, s.Close())

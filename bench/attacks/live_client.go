@@ -40,7 +40,7 @@ func clientAttempts() (all []*attempt) {
 	}
 	for _, f := range pick(table, smuggling, clientSide) {
 		_, what, _ := strings.Cut(f.name, ", ")
-		if !slices.Contains([]string{"MAIL", manyNOOPs, chunkOfLines, quotedAngle, escapedAngle, quotedBlank, escapedBlank}, what) {
+		if !slices.Contains([]string{"MAIL", manyNOOPs, chunkOfLines, unknownWord, quotedAngle, escapedAngle, quotedBlank, escapedBlank}, what) {
 			continue
 		}
 		for _, subject := range realServers {

@@ -25,8 +25,8 @@ var smuggling = &class{
 		return ""
 	},
 	holds: func(o *outcome) string {
-		if len(o.server.mails) > 1 {
-			return fmt.Sprintf("%d messages arrived", len(o.server.mails))
+		if o.server.mails > 1 {
+			return fmt.Sprintf("%d messages arrived", o.server.mails)
 		}
 		return ""
 	},
@@ -81,6 +81,7 @@ var smuggled = []struct {
 	{escapedAngle, "MAIL FROM:<evil\\>x@e.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:<EVIL", false},
 	{quotedBlank, "MAIL FROM:\"evil x\"@e.example\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:\"EVIL", false},
 	{escapedBlank, "MAIL FROM:evil\\ x@e.example\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:EVIL", false},
+	{unknownWord, "MAIL FROM:<evil@e.example> XYZZY\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nforged\r\n.\r\n", "MAIL FROM:<EVIL", false},
 	{"behind an empty line", "\r\n" + smuggledMail, "MAIL FROM:<EVIL", false},
 	{"behind nineteen bad commands", strings.Repeat("text\r\n", 19) + smuggledMail, "MAIL FROM:<EVIL", false},
 	{manyNOOPs, strings.Repeat("NOOP -\r\n", 30) + smuggledMail, "MAIL FROM:<EVIL", false},
@@ -93,6 +94,7 @@ var smuggled = []struct {
 const (
 	manyNOOPs    = "behind thirty NOOPs"
 	chunkOfLines = "behind a chunk of thirty lines"
+	unknownWord  = "with an unknown word behind the path"
 	quotedAngle  = "with > in quotes"
 	escapedAngle = "with > behind a backslash"
 	quotedBlank  = "with a blank in quotes"
@@ -148,8 +150,8 @@ func smugglings() (all []*fixture) {
 				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), len("MAIL ")),
 				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
 			}
-			if s.name == quotedAngle || s.name == escapedAngle || s.name == quotedBlank || s.name == escapedBlank {
-				f.shortfall = "A path with a quoted > or blank in it seems to end there, and the line reads as no command."
+			if s.name == unknownWord {
+				f.shortfall = "MAIL with a word behind its path that is no parameter reads as prose: so people write, and every server of the lab refuses the line."
 			}
 			all = append(all, f)
 			if relayed, survives := stuff(f.client[atText], lenient); survives {

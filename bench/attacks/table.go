@@ -196,7 +196,8 @@ Where the attack succeeded without keepword:
 		}
 	}
 	fmt.Fprintf(w, `
-With keepword: in %d of %d attempts. The servers are Debian's packages as they come.
+With keepword: in %d of %d attempts. The servers are Debian's packages; no setting of
+theirs that has to do with line ends is changed.
 
 `, count(r.enforced), len(r.enforced))
 	for _, c := range r.classes() {

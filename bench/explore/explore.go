@@ -208,10 +208,12 @@ func (s *scene) begin(c *chooser, e *engine) *world {
 }
 
 // again plays one run and tells its story.
-func again(s scene, depth int, f fall, story func(format string, args ...any)) {
+func again(s scene, depth int, f fall, story func(format string, args ...any)) *result {
 	w := s.begin(&chooser{depth: depth, picks: f.path}, newEngine(&s))
 	w.story = story
-	w.run(&result{known: map[string]int{}}, func() bool { return true })
+	r := &result{known: map[string]int{}}
+	w.run(r, func() bool { return true })
+	return r
 }
 
 // add adds another search's numbers.

@@ -11,8 +11,11 @@
 // spelling or order, another reply or none, a deed of the box, a place where a segment is
 // cut. Depth is how many departures a run may make; all runs within it are played. In what
 // order a node hears its two neighbours, and whether a client takes a 2yz other than 220 for
-// a yes, costs nothing: every order and both answers are played always. Runs that meet in
-// the same state go on as one (world.digest says when states are the same).
+// a yes, costs nothing: every order and both answers are played always. (Segments of one
+// octet each come one right behind the other: of those, all orders would be too many.) Runs
+// that meet in the same state go on as one, and orders that nobody can tell apart are played
+// once: world.digest and world.events say why, and tests that play all of them that nothing
+// is lost.
 //
 // # What keepword answers for
 //

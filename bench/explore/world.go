@@ -22,6 +22,7 @@ type segment struct {
 	octets []byte
 	paused bool // it does not leave before time passes: its sender waits for an acknowledgement
 	joined bool // it is taken right behind the one before
+	breath int  // in which it was said: what an actor says before it reads again
 	reset  bool // instead of octets: the connection has ended
 }
 
@@ -50,7 +51,8 @@ type world struct {
 	wall   *wall // nil: a box stands in its place
 	box    *box  // nil: there is none besides
 
-	stage int // of waits, which comes next
+	stage  int // of waits, which comes next
+	breath int // how often anybody has read
 	// honest: so far the server's side has answered each command once.
 	honest   bool
 	observes bool                             // mode observe
@@ -63,7 +65,8 @@ type world struct {
 var waits = [...]int64{250e6, 11e9, 51e9}
 
 // say sends octets from a node to its neighbour. Where the neighbour is the one that is
-// judged, how they are cut is a choice, and whether they join what is still under way.
+// judged, how they are cut is a choice, and whether they join what was said in one breath
+// with them.
 func (w *world) say(from node, to side, octets string) {
 	i := slices.Index(w.nodes, from)
 	l, next := w.beside(i, to)
@@ -76,7 +79,7 @@ func (w *world) say(from node, to side, octets string) {
 		return
 	}
 	queue := &l.toward[to]
-	if n := len(*queue); n > 0 && !(*queue)[n-1].paused && w.choose(2, false) == 1 {
+	if n := len(*queue); n > 0 && (*queue)[n-1].breath == w.breath && !(*queue)[n-1].paused && w.choose(2, false) == 1 {
 		tail := &(*queue)[n-1]
 		tail.octets = append(slices.Clip(tail.octets), octets...)
 		return
@@ -85,7 +88,7 @@ func (w *world) say(from node, to side, octets string) {
 	at := 0
 	cut := cuts[w.choose(len(cuts), false)]
 	for _, end := range append(cut.at, len(octets)) {
-		*queue = append(*queue, segment{octets: []byte(octets[at:end]), paused: cut.pause && at > 0, joined: cut.joined && at > 0})
+		*queue = append(*queue, segment{octets: []byte(octets[at:end]), breath: w.breath, paused: cut.pause && at > 0, joined: cut.joined && at > 0})
 		at = end
 	}
 }
@@ -170,6 +173,7 @@ func (w *world) happen(e event) {
 	s := (*q)[0]
 	*q = (*q)[1:]
 	w.stage = 0
+	w.breath++
 	if e.node == w.judge {
 		w.trace.entered(e.from, s.octets)
 	}

@@ -225,9 +225,6 @@ func (st *liveStage) readEvents() error {
 	return nil
 }
 
-// historyRuns says that the daemon remembers servers, so that what needs memory is due live.
-const historyRuns = false
-
 // liveFaults says what is not as it must be where keepword enforces.
 func liveFaults(without, enforced []*attempt) (faults []string) {
 	for i, a := range enforced {
@@ -240,10 +237,7 @@ func liveFaults(without, enforced []*attempt) (faults []string) {
 		if a.harmed && a.shortfall == "" {
 			faults = append(faults, name+": the attack succeeded: "+a.word)
 		}
-		due := a.findings
-		if historyRuns {
-			due = slices.Concat(due, a.learned)
-		}
+		due := slices.Concat(a.findings, a.learned)
 		reported := slices.ContainsFunc(a.reports, func(report string) bool {
 			id, _, _ := strings.Cut(report, " ")
 			f, _ := verdict.ParseFinding(id)

@@ -26,6 +26,7 @@ type site struct {
 	addr  netip.AddrPort
 
 	servers []*broken.Server // the last one runs
+	delay   time.Duration    // of the next one's answer to STARTTLS
 	box     *broken.Middlebox
 	forge   atomic.Pointer[forgery]
 
@@ -52,7 +53,7 @@ func (s *site) serve(kind string) error {
 	}
 	server, err := broken.Serve(ln, broken.ServerConfig{
 		Kind: kind, Hostname: s.Server.FQDN(), TLS: &tls.Config{Certificates: []tls.Certificate{s.Certificate()}},
-		Size: true, EightBitMIME: true, Reply: s.reply,
+		Size: true, EightBitMIME: true, Reply: s.reply, AnswerDelay: s.delay,
 	})
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -107,6 +108,18 @@ func (s *site) nft(ctx context.Context, text string) error {
 	return err
 }
 
+// awaitQuestion waits until the server has been asked for TLS in its latest session.
+func (s *site) awaitQuestion(ctx context.Context) error {
+	const pause = 20 * time.Millisecond
+	for ; ctx.Err() == nil; time.Sleep(pause) {
+		all := s.servers[len(s.servers)-1].Transcripts()
+		if n := len(all); n > 0 && strings.Contains(string(all[n-1].Octets(broken.ToServer)), "STARTTLS") {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
 // close ends what still runs.
 func (s *site) close() (err error) {
 	if s.box != nil {
@@ -130,7 +143,7 @@ type mail struct {
 type attempt struct {
 	news       string // what is new in the world
 	mail       *mail
-	begin, end time.Time
+	begin      time.Time
 	result     lab.Result
 	state      string // the breaker's, afterwards
 	want       ending
@@ -143,39 +156,45 @@ type attempt struct {
 	outcome        string // starttls.outcome of the last connection
 }
 
-// send has the client send a new message and says what must come of it: how the attempt
-// ends, the breaker's state, and what keepword reports.
-func (s *site) send(ctx context.Context, news string, want ending, state string, events ...string) (*mail, error) {
-	m := &mail{Message: lab.NewMessage(messageSize)}
-	m.To = "bob@" + s.story.domain()
-	return m, s.try(ctx, m, &attempt{news: news, want: want, wantState: state, wantEvents: events})
+// expect begins an attempt to deliver a message and says what must come of it: how the
+// attempt ends, the breaker's state, and what keepword reports.
+func (s *site) expect(m *mail, news string, want ending, state string, events []string) *attempt {
+	a := &attempt{news: news, mail: m, begin: time.Now(), want: want, wantState: state, wantEvents: events}
+	s.attempts = append(s.attempts, a)
+	return a
 }
 
 // messageSize is the size of a message in octets: a few segments.
 const messageSize = 4 << 10
 
-// again has the client try a message again that it has kept.
-func (s *site) again(ctx context.Context, m *mail, news string, want ending, state string, events ...string) error {
-	return s.try(ctx, m, &attempt{news: news, want: want, wantState: state, wantEvents: events})
+// newMail is a message to the story's server.
+func (s *site) newMail() *mail {
+	m := &mail{Message: lab.NewMessage(messageSize)}
+	m.To = "bob@" + s.story.domain()
+	return m
 }
 
-func (s *site) try(ctx context.Context, m *mail, a *attempt) (err error) {
-	a.mail, a.begin = m, time.Now()
+// try has the client make an attempt.
+func (s *site) try(ctx context.Context, a *attempt) (err error) {
+	m := a.mail
 	m.tries++
 	if s.sender != nil {
 		a.result, err = s.byPostfix(ctx, m)
 	} else {
-		i := slices.IndexFunc(lab.Clients, func(c lab.Client) bool { return c.Name == "swaks" })
-		a.result, err = lab.Clients[i].Send(ctx, s.Client, s.addr, m.Message, lab.IfOffered)
+		a.result, err = bySwaks(ctx, s, m)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.news, err)
 	}
-	a.end = time.Now()
 	m.tls, m.out = a.result.TLS, a.result.Outcome
-	s.attempts = append(s.attempts, a)
 	a.state, err = s.awaitState(ctx, a.wantState)
 	return err
+}
+
+// bySwaks has swaks try a message, which is not kept by it.
+func bySwaks(ctx context.Context, s *site, m *mail) (lab.Result, error) {
+	i := slices.IndexFunc(lab.Clients, func(c lab.Client) bool { return c.Name == "swaks" })
+	return lab.Clients[i].Send(ctx, s.Client, s.addr, m.Message, lab.IfOffered)
 }
 
 // byPostfix has Postfix try a message, and looks whether it has kept it where it says so.
@@ -228,6 +247,7 @@ func (s *site) nextDay(ctx context.Context) error {
 const (
 	closed    = "closed"
 	opened    = "open"
+	halfOpen  = "half-open"
 	forgotten = "nothing known"
 )
 

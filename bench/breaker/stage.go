@@ -27,9 +27,10 @@ const (
 // stage is a lab with keepword on its gateway, and what is recorded there.
 type stage struct {
 	*lab.Lab
-	keepword *lab.Keepword
-	sender   *lab.Sender // nil: mail is sent by swaks
-	capture  *lab.Capture
+	configuration string
+	keepword      *lab.Keepword
+	sender        *lab.Sender // nil: mail is sent by swaks
+	capture       *lab.Capture
 
 	conversations []*lab.Conversation
 	events        []lab.Event
@@ -45,13 +46,13 @@ func openStage(ctx context.Context, stories []*story, dir string, postfix bool) 
 	if err != nil {
 		return nil, err
 	}
-	st = &stage{Lab: l}
+	st = &stage{Lab: l, configuration: configuration(stories)}
 	defer func() {
 		if err != nil {
 			l.Close()
 		}
 	}()
-	if st.keepword, err = l.Keepword(ctx, configuration(stories)); err != nil {
+	if st.keepword, err = l.Keepword(ctx, st.configuration); err != nil {
 		return nil, err
 	}
 	if postfix {

@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // stories returns all, in the order of the document.
 func stories() []*story {
@@ -55,9 +58,14 @@ func refusing(t, _ *telling) {
 	t.mail("the first mail to this server", inVain, closed, refused)
 	t.mail("the second", inVain, opened, refused, opens)
 	t.mail("the third", unasked, opened)
+	t.slow(3 * time.Second)
+	t.is("exchange55")
 	t.aDayPasses()
-	t.mail("a day later", inVain, opened, tries, refused, reopens)
+	done := t.begins("a day later; the server is slow to answer", inVain, opened, tries, refused, reopens)
+	t.mail("meanwhile, another mail", unasked, halfOpen)
+	done()
 	t.mail("the next", unasked, opened)
+	t.slow(0)
 	t.is("honest")
 	t.mail("the server is mended", unasked, opened)
 	t.aDayPasses()
@@ -174,6 +182,8 @@ func shared(t, other *telling) {
 	t.mail("gateway 1: the second", inVain, opened, refused, opens)
 	carry(t, other)
 	other.mail("gateway 2 takes up what gateway 1 exports; its first mail to this server", unasked, opened)
+	other.restarts()
+	other.mail("keepword on gateway 2 is restarted", unasked, opened)
 	other.keepword("history", "forget", other.addr.String())
 	other.mail("gateway 2 is told to forget it", inVain, closed, refused)
 	t.is("honest")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"keepword/bench/lab"
 )
@@ -47,6 +48,9 @@ func (t *telling) do(f func() error) {
 // is puts a server of a kind in the place of the one before.
 func (t *telling) is(kind string) { t.do(func() error { return t.serve(kind) }) }
 
+// slow says how long the next server takes to answer STARTTLS.
+func (t *telling) slow(delay time.Duration) { t.delay = delay }
+
 // between puts a box of a kind before the server; "" takes it away.
 func (t *telling) between(kind string) {
 	t.do(func() error {
@@ -66,22 +70,44 @@ func (t *telling) forges(verb, reply string) {
 	t.forge.Store(&forgery{verb, reply})
 }
 
-// mail has the client send a new message: see site.send.
+// mail has the client send a new message: see site.expect.
 func (t *telling) mail(news string, want ending, state string, events ...string) (m *mail) {
-	t.do(func() (err error) {
-		m, err = t.send(t.ctx, news, want, state, events...)
-		return err
+	t.do(func() error {
+		m = t.newMail()
+		return t.try(t.ctx, t.expect(m, news, want, state, events))
 	})
 	return m
 }
 
-// retries has the client try a message again.
+// retries has the client try a message again that it has kept.
 func (t *telling) retries(m *mail, news string, want ending, state string, events ...string) {
-	t.do(func() error { return t.again(t.ctx, m, news, want, state, events...) })
+	t.do(func() error { return t.try(t.ctx, t.expect(m, news, want, state, events)) })
+}
+
+// begins is mail, but returns as soon as the server has been asked for TLS; done waits for
+// the end.
+func (t *telling) begins(news string, want ending, state string, events ...string) (done func()) {
+	tried := make(chan error, 1)
+	t.do(func() error {
+		a := t.expect(t.newMail(), news, want, state, events)
+		go func() { tried <- t.try(t.ctx, a) }()
+		return t.awaitQuestion(t.ctx)
+	})
+	return func() { t.do(func() error { return <-tried }) }
 }
 
 // aDayPasses waits until an open breaker lets a session try.
 func (t *telling) aDayPasses() { t.do(func() error { return t.nextDay(t.ctx) }) }
+
+// restarts has the gateway's keepword end and start again.
+func (t *telling) restarts() {
+	t.do(func() (err error) {
+		if err = t.stage.keepword.Stop(); err == nil {
+			t.stage.keepword, err = t.Keepword(t.ctx, t.configuration)
+		}
+		return err
+	})
+}
 
 // keepword runs a command on the gateway and returns what it prints.
 func (t *telling) keepword(args ...string) (out string) {

@@ -73,8 +73,8 @@ func (v *view) sees(turns []turn, reset bool) {
 				v.words = append(v.words, words)
 			}
 		}
-		if !t.fromClient && verb == "MAIL" {
-			break
+		if verb == "MAIL" && !t.fromClient && text[0] == '2' {
+			return
 		}
 	}
 	if !answered {
@@ -123,7 +123,7 @@ func (v *view) reply(verb, text string) string {
 // read fills in what both ends saw, and what keepword reported of it.
 func (s *site) read() {
 	for i, a := range s.attempts {
-		// A connection is the attempt's in whose time it began, the way to the log included.
+		// A connection is of the attempt that had begun last when it began.
 		until := time.Now()
 		if i+1 < len(s.attempts) {
 			until = s.attempts[i+1].begin

@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"cmp"
+
 	"keepword/inspect/smtp"
 	"keepword/inspect/verdict"
 )
@@ -95,7 +97,7 @@ func (p *Pipeline) say(s *session, kind SaidKind, arg uint16) {
 	if n >= maxNoted || n >= maxSaid && kind < SaidClientHello {
 		return
 	}
-	*t.at(t.next) = utterance{id: s.id, time: p.now, prev: s.trail, kind: kind, n: n, arg: arg}
+	*t.at(t.next) = utterance{id: s.id, time: cmp.Or(p.moment, p.now), prev: s.trail, kind: kind, n: n, arg: arg}
 	s.trail = t.next
 	if t.next++; t.next == 0 {
 		t.next = 1

@@ -80,8 +80,9 @@ func (p *Pipeline) readCommands(s *session, b []byte) {
 }
 
 // readUnasked takes a ClientHello that nothing announced: the first octets of a
-// connection (RFC 8314 §3), before its server has said anything in clear text, or the belief of a client that was told a false
-// acceptance. It says whether b is one.
+// connection (RFC 8314 §3), before its server has said anything in clear text, the belief of
+// a client that was told a false acceptance, or the haste of one that was refused. It says
+// whether there is nothing left to read.
 func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 	h := &s.half[toServer]
 	switch {
@@ -95,6 +96,10 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		s.led.Take(starttls.StepClientHello)
 		h.parsed = h.stream.Next()
 		p.pass(s)
+	case s.led.Took(starttls.StepAsked):
+		// Its STARTTLS was refused, and what it sent without waiting for that would be read
+		// as commands.
+		return p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
 	default:
 		return false
 	}
@@ -220,6 +225,9 @@ func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.V
 // verb has left can't be kept from the server any more: the connection is ended.
 func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit, begun bool) {
 	said := []byte(ev.Verb.String())
+	if p.hasAnswer(s, ev.Verb, said) {
+		return
+	}
 	if s.enforce && !p.rewriteCommand(s, start, n, verbEnd(ev.Line, ev.Verb), begun) {
 		p.actAs(s, r.finding, verdict.Kill, toServer, 0, said)
 		return
@@ -260,6 +268,9 @@ func (p *Pipeline) refusePartial(s *session) {
 			p.actAs(s, r.finding, verdict.Kill, toServer, 0, []byte(verb.String()))
 			return
 		}
+		if s.surplus && p.act(s, verdict.SurplusReply, toServer, 0, []byte(verb.String())) {
+			return
+		}
 		s.refuse = r
 		if !p.rewriteCommand(s, start, n, end, false) {
 			p.actAs(s, s.refuse.finding, verdict.Kill, toServer, 0, []byte(verb.String()))
@@ -274,12 +285,24 @@ func verbEnd(line []byte, verb smtp.Verb) int {
 	return len(line) - len(bytes.TrimLeft(line, smtp.Blanks)) + len(verb.String())
 }
 
+// hasAnswer says that the client has got, or has begun to get, what it would take for the
+// reply to the command that it sends now, and that this has ended the connection.
+func (p *Pipeline) hasAnswer(s *session, verb smtp.Verb, line []byte) bool {
+	_, part := s.dlg.ServerPartial()
+	next, _ := s.dlg.Next()
+	begun := next.Verb == verb && (part > 0 || s.dlg.InReply()) // before it was asked
+	// And what is there while the command was kept back, the server can't have said to it.
+	h := &s.half[toClient]
+	begun = begun || s.enforce && h.parsed.Less(h.stream.Next())
+	return (s.surplus || begun) && p.act(s, verdict.SurplusReply, toServer, 0, line)
+}
+
 // ask takes the client's STARTTLS.
 func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int) {
 	s.early = notEarly
 	s.answer = answerEdit{}
-	if s.surplus && p.act(s, verdict.SurplusReply, toServer, 0, ev.Line) {
-		return // the client would take what it has already for the answer
+	if p.hasAnswer(s, ev.Verb, ev.Line) {
+		return
 	}
 	found := s.led.Ask(ev)
 	if s.hides() && s.enforce {

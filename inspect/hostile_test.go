@@ -170,3 +170,69 @@ func TestALate220IsNotTakenForTheReplyToARefusedCommand(t *testing.T) {
 		}
 	})
 }
+
+// What an explorer of all orders has found: each of these once had one end in TLS and the
+// other not, or a reply taken for another's.
+func TestRepliesAndOctetsOutOfTheirTurnEndTheConnection(t *testing.T) {
+	ch, _ := hellos(t)
+	required := setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}
+	for name, c := range map[string]struct {
+		setup
+		play func(w *wire)
+	}{
+		"a ClientHello behind a refusal": {setup{}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.s("454 no\r\n")
+			w.c(ch)
+		}},
+		"a ClientHello behind a STARTTLS that was hidden": {setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Hide}}}}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.c(ch)
+		}},
+		"a late 220 to a verb that nobody knows": {setup{}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.s("250 a box says\r\n")
+			w.c("RSMAIL FROM:<a@b>\r\n")
+			w.s("220 go\r\n")
+		}},
+		"a refused command behind a surplus reply": {required, func(w *wire) {
+			w.c("NOOP\r\n")
+			w.s("250 ok\r\n250 ok\r\n")
+			w.c(message)
+		}},
+		"a command behind what only looks like STARTTLS": {setup{}, func(w *wire) {
+			w.c("STARTTLSX\r\nNOOP\r\n")
+			w.s("220 go\r\n")
+		}},
+		"part of a command behind that": {setup{}, func(w *wire) {
+			w.c("STARTTLSX\r\nNO")
+			w.s("220 go\r\n")
+		}},
+		"a 220 that was there while STARTTLS was kept back": {setup{}, func(w *wire) {
+			w.c("AUTH PLAIN AGEAYg==\r\nSTARTTLS\r\n")
+			w.cut = 0
+			w.s("235 ok\r\n220 go\r\n")
+		}},
+		"an answer that begins before the question": {setup{}, func(w *wire) {
+			w.s("2")
+			w.c("STARTTLS\r\n")
+		}},
+		"a late 220 that nothing waits for": {setup{}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.s("250 a box says\r\n")
+			w.c(message)
+			w.s("250 ok\r\n")
+			w.s("220 go\r\n")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everyCut(t, c.setup, func(t *testing.T, w *wire) {
+				upToOffer(w)
+				c.play(w)
+				if !w.client.reset || !w.server.reset {
+					t.Errorf("it goes on; findings %q", w.rec.ids())
+				}
+			})
+		})
+	}
+}

@@ -67,7 +67,10 @@ func TestAConnectionThatEndsWhileItIsReadIsReadNoFurther(t *testing.T) {
 		if !w.client.reset {
 			t.Error("not ended")
 		}
-		w.wantFindings("command-injection kill")
+		// Where the 220 is there before STARTTLS has left, that comes first.
+		if got := w.rec.ids(); len(got) != 1 || got[0] != "command-injection kill" && got[0] != "surplus-reply kill" {
+			t.Errorf("findings %q", got)
+		}
 	})
 }
 

@@ -101,6 +101,7 @@ type Pipeline struct {
 	nextTick int64
 	entry    *flow.Entry[session] // of the session at hand
 	view     *packet.View         // nil where a timer acts
+	moment   int64                // when the packet at hand came, 0 where a timer acts
 	atHand   *half                // whose stream the packet at hand is being read from, or nil
 	edited   bool                 // the packet at hand was made equal to a stream that is gone
 	spent    []*reassembly.Buffer // lent until the next Inspect
@@ -180,7 +181,7 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		p.arrive(part)
 		for i := range part {
 			pk, a := &part[i], &p.arrivals[i]
-			p.view = &a.view
+			p.view, p.moment = &a.view, pk.Time
 			pk.Verdict = p.decide(pk, a)
 			p.stats.decided[pk.Verdict]++
 			if len(p.found) > 0 {
@@ -188,7 +189,7 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 			}
 		}
 	}
-	p.view = nil
+	p.view, p.moment = nil, 0
 	if ticks {
 		p.publish()
 	}

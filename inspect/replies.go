@@ -60,7 +60,8 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	}
 	// No other command of RFC 5321 is answered 220 (§4.2.2), nor is a NOOP in the place of a
 	// refused one: it is a second answer to STARTTLS, and its sender begins TLS now.
-	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus && ev.To.Verb != smtp.VerbUnknown &&
+	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus &&
+		(ev.To.Verb != smtp.VerbUnknown || s.led.Took(starttls.StepCorrected)) && // XCLIENT is answered 220
 		ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
 	if late && ev.First && p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text) {
 		return
@@ -106,7 +107,7 @@ func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
 	for _, f := range found.List() {
 		s.surplus = true
 		action := s.rules.Action(f)
-		if !s.settled { // else it is a second answer to STARTTLS
+		if !s.settled && !(ev.Code == 220 && s.led.Took(starttls.StepAnswered)) { // else it is a second answer to STARTTLS
 			action = min(action, verdict.Log)
 		}
 		p.actAs(s, f, action, toClient, ev.Code, ev.Text)
@@ -208,6 +209,12 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 		return
 	}
 	s.settled = true
+	if _, behind := s.dlg.ClientPartial(); ev.Code == 220 {
+		// What some server takes for STARTTLS by its beginning has let octets pass behind it.
+		if _, waits := s.dlg.Next(); (waits || behind > 0) && p.act(s, verdict.CommandInjection, toServer, 0, nil) {
+			return
+		}
+	}
 	found := s.led.Answer(ev)
 	if s.answer.correcting {
 		s.led.Take(starttls.StepCorrected)

@@ -37,6 +37,10 @@ var lineEnds = []struct{ name, end string }{
 func (g *generator) compose(b body) []byte {
 	g.d.has(b.name)
 	if b.make != nil {
+		if g.one(6) {
+			g.d.has("a message without a header")
+			return b.make(g)
+		}
 		return append(g.header("\r\n"), b.make(g)...)
 	}
 	text := b.text

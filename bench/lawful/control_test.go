@@ -2,6 +2,8 @@ package main
 
 import (
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +69,22 @@ func TestTheBoundaryIsNoPartOfTheCorpus(t *testing.T) {
 	}
 	if ended == 0 {
 		t.Error("no message of the boundary smuggles")
+	}
+}
+
+func TestAFileThatSmugglesIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"letter": "one\n.\ntwo\n", "attack": "one\n.\nMAIL FROM:<admin@example.org>\n", "empty": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	if err := judgeFiles(dir, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Count(got, "attack") != 3 || strings.Contains(got, "letter") || !strings.HasSuffix(got, "2 files, 46 octets, 3 messages of 6 would be ended\n") {
+		t.Error(got)
 	}
 }
 

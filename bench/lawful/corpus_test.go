@@ -95,6 +95,16 @@ func TestASeedAlwaysMakesTheSameDialogue(t *testing.T) {
 	}
 }
 
+// FuzzLawful plays dialogues of other seeds than the suite's.
+func FuzzLawful(f *testing.F) {
+	f.Add(uint64(suite))
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if j := judge(Generate(seed)); len(j.faults) > 0 {
+			t.Error(j.tell())
+		}
+	})
+}
+
 // The mail of real programs is to raise no noise either: what may be logged is written here.
 func TestNothingIsDoneToRecordedSessions(t *testing.T) {
 	list, err := judgeCaptures(t.Context(), "testdata")

@@ -15,8 +15,7 @@ type generator struct {
 	d *dialogue
 	// What the server offers, and has just been told.
 	extended, pipelining, chunking, starttls, utf8 bool
-	proxied                                        bool // a proxy's line came before all
-	number                                         int  // of the message at hand
+	number                                         int // of the message at hand
 }
 
 // Generate makes the dialogue of a seed, always the same. Seeds one after the other carry
@@ -122,7 +121,6 @@ func (g *generator) ok() []byte { return g.reply(250, "2.0.0", "Ok") }
 func (g *generator) greet() {
 	if g.one(30) {
 		g.d.has("a proxy's line before the greeting")
-		g.proxied = true
 		g.d.client(line("PROXY TCP4 192.0.2.1 198.51.100.25 40000 25"))
 	}
 	switch g.IntN(4) {
@@ -141,7 +139,7 @@ func (g *generator) introduce(offer bool) {
 	name := pick(g, "client.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", g.letters(30)+".example")
 	if !offer && g.one(8) {
 		g.d.has("HELO")
-		if !g.proxied && g.one(3) { // behind a proxy's line it might be that which is refused
+		if g.one(3) {
 			g.d.has("EHLO refused, then HELO")
 			g.play(exchange{line("EHLO " + name), g.reply(502, "5.5.2", "Command not recognized"), true})
 		}

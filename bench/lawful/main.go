@@ -5,10 +5,14 @@
 //
 //	go run ./bench/lawful [-n 2200] [-seed 0] [DIR...]
 //	go run ./bench/lawful -record DIR
+//	go run ./bench/lawful -files DIR
 //
 // The first judges n generated dialogues, each in every cut, and the captures of the
 // directories, by default those that are kept in bench/lawful/testdata. The second, as root,
-// records such captures between real clients and servers in the lab.
+// records such captures between real clients and servers in the lab. The third reads every
+// file below a directory as a message: manual pages, sources, logs and whatever else people
+// mail, with the line ends that careless programs give it. One that would be ended is to be
+// looked at; it is no failure.
 package main
 
 import (
@@ -40,8 +44,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	seed := flags.Uint64("seed", 0, "seed of the first; each has the next")
 	verbose := flags.Bool("v", false, "name everything that was judged, with its findings")
 	recordTo := flags.String("record", "", "record captures into this `directory`, and judge them only")
+	files := flags.String("files", "", "read the files below this `directory` as messages, and do nothing else")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *files != "" {
+		return judgeFiles(*files, out)
 	}
 	dirs := flags.Args()
 	if *recordTo != "" {

@@ -5,7 +5,7 @@ type reader struct {
 	token uint32 // the letters of the word at hand, upper case; no verb has more but STARTTLS
 	stage stage
 	verb  uint8 // index of verbs
-	words uint8 // arguments so far
+	words uint8 // arguments so far; in a path: quoted, escaped
 	scope scope
 	known bool // its first word is a verb, whatever follows
 }
@@ -14,7 +14,8 @@ type reader struct {
 type scope uint8
 
 const (
-	// onlyMAIL: on any line behind an ending. Nothing else begins another message.
+	// onlyMAIL: on any line behind an ending. Nothing else begins another message. And BDAT
+	// with a number: how it has the octets behind it read, nobody can tell.
 	onlyMAIL scope = iota
 	// first: on the line directly behind it, any command.
 	first
@@ -127,13 +128,13 @@ func (r *reader) push(c byte) bool {
 
 // next follows an octet of the line.
 func (r *reader) next(c byte) {
-	blank := c == ' ' || c == '\t'
+	blank := c == ' ' || c == '\t' || c == '\v' || c == '\f'
 	switch r.stage {
 	case stageVerb:
 		switch {
 		case blank && r.token == 0:
-			// Some servers skip blanks. Only MAIL begins another transaction, so that
-			// only with MAIL one is as lenient as they are.
+			// Some servers skip blanks. Only with what counts anywhere one is as lenient
+			// as they are.
 			r.scope = onlyMAIL
 		case blank:
 			r.behindVerb()
@@ -162,15 +163,20 @@ func (r *reader) next(c byte) {
 	case stagePath:
 		switch {
 		case c == '<':
-			r.stage = stageAngle
+			r.stage, r.words = stageAngle, 0
 		case !blank:
-			r.stage = stageBare
+			r.stage, r.words = stageBare, 0
+			r.next(c)
 		}
-	case stageAngle:
-		if c == '>' {
+	case stageAngle, stageBare:
+		end := blank
+		if r.stage == stageAngle {
+			end = c == '>'
+		}
+		if !r.quotes(c) && end {
 			r.stage = stageParameters
 		}
-	case stageBare, stageValue:
+	case stageValue:
 		if blank {
 			r.stage = stageParameters
 		}
@@ -212,6 +218,27 @@ func (r *reader) next(c byte) {
 	}
 }
 
+// In a path, of reader.words (RFC 5321 §4.1.2, Quoted-string and quoted-pairSMTP; servers
+// take the pair outside of quotes too).
+const (
+	quoted  = 1
+	escaped = 2
+)
+
+// quotes follows an octet of a path, and says whether it is quoted, and so ends nothing.
+func (r *reader) quotes(c byte) bool {
+	switch {
+	case r.words&escaped != 0:
+		r.words &^= escaped
+		return true
+	case c == '\\':
+		r.words |= escaped
+	case c == '"':
+		r.words ^= quoted
+	}
+	return r.words != 0
+}
+
 // behindVerb is the blank behind a verb.
 func (r *reader) behindVerb() {
 	v, ok := r.lookup()
@@ -231,7 +258,7 @@ func (r *reader) behindVerb() {
 func (r *reader) lookup() (verb uint8, ok bool) {
 	for i := range verbs {
 		if verbs[i].name == r.token && i != verbSTARTTLS {
-			return uint8(i), i == verbMAIL || r.scope == first || r.scope == firstInWords && (i == verbRCPT || i == verbBDAT)
+			return uint8(i), i == verbMAIL || i == verbBDAT || r.scope == first || r.scope == firstInWords && i == verbRCPT
 		}
 	}
 	return noVerb, false

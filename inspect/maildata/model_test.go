@@ -22,16 +22,21 @@ func (f found) String() string {
 // The model looks, at each octet, at the whole text before it.
 
 var (
-	modelParams  = `(SMTPUTF8|REQUIRETLS|[^ \t=]*=[^ \t]*)`
-	modelPath    = `[ \t]*(<[^>]*|<[^>]*>[ \t]*(` + modelParams + `([ \t]+` + modelParams + `)*)?|[^ \t<][^ \t]*([ \t]+` + modelParams + `)*)[ \t]*$`
-	modelVerb    = regexp.MustCompile(`(?i)^[ \t]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t]|$)`)
-	modelMail    = regexp.MustCompile(`(?i)^[ \t]*MAIL[ \t]+FROM[ \t]*:` + modelPath)
-	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t]+TO[ \t]*:` + modelPath + `|STARTTLS[ \t]*$|BDAT[ \t]+[0-9][^ \t]*([ \t]+[^ \t]+)?[ \t]*$)`)
+	modelParams = `(SMTPUTF8|REQUIRETLS|[^ \t\v\f=]*=[^ \t\v\f]*)`
+	modelQuoted = `\\.|"(\\.|[^"\\])*"`      // a quoted pair, a quoted string
+	modelOpen   = `("(\\.|[^"\\])*\\?|\\)?$` // what is left open at the line's end
+	modelBehind = `([ \t\v\f]+` + modelParams + `)*[ \t\v\f]*$`
+	modelPath   = `[ \t\v\f]*(<(` + modelQuoted + `|[^>"\\])*(` + modelOpen + `|>` + modelBehind + `|>` + modelParams + modelBehind + `)|` +
+		`(` + modelQuoted + `|[^ \t\v\f<"\\])(` + modelQuoted + `|[^ \t\v\f"\\])*(` + modelOpen + `|` + modelBehind + `)|("(\\.|[^"\\])*\\?|\\)$)`
+	modelVerb    = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t\v\f]|$)`)
+	modelMail    = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL[ \t\v\f]+FROM[ \t\v\f]*:` + modelPath)
+	modelBDAT    = regexp.MustCompile(`(?i)^[ \t\v\f]*BDAT[ \t\v\f]+[0-9][^ \t\v\f]*([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*$`)
+	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t\v\f]+TO[ \t\v\f]*:` + modelPath + `|STARTTLS[ \t\v\f]*$)`)
 	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
-		`(EHLO|HELO|VRFY|EXPN)[ \t]+[^ \t]+[ \t]*`,
-		`AUTH[ \t]+[^ \ta-z]+([ \t]+[^ \t]+)?[ \t]*`,
-		`(RSET|DATA|QUIT)[ \t]*`,
-		`NOOP([ \t]+[^ \t]+)?[ \t]*`,
+		`(EHLO|HELO|VRFY|EXPN)[ \t\v\f]+[^ \t\v\f]+[ \t\v\f]*`,
+		`AUTH[ \t\v\f]+[^ \t\v\fa-z]+([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*`,
+		`(RSET|DATA|QUIT)[ \t\v\f]*`,
+		`NOOP([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*`,
 	}, "|") + `)$`)
 )
 
@@ -139,10 +144,11 @@ func model(text []byte) (events []found) {
 // modelReads says whether the line all[from:to] counts as a command behind an ending.
 func modelReads(all []byte, ending, from, to int) bool {
 	line := withoutNUL(all[from:to])
+	anywhere := modelMail.MatchString(line) || modelBDAT.MatchString(line)
 	if from == ending {
-		return modelCommand.MatchString(line) || modelAnyCase.MatchString(line) || modelMail.MatchString(line)
+		return modelCommand.MatchString(line) || modelAnyCase.MatchString(line) || anywhere
 	}
-	if from < ending || !modelMail.MatchString(line) {
+	if from < ending || !anywhere {
 		return false
 	}
 	// For which servers does the line begin here, and how many did each read before it?
@@ -160,7 +166,7 @@ func modelReads(all []byte, ending, from, to int) bool {
 				errors++
 			}
 		}
-		if errors < 25 {
+		if errors < MaxLines {
 			return true
 		}
 	}

@@ -20,8 +20,8 @@ const (
 	// MaxLines is how many lines behind an ending are read, those that begin with a verb not
 	// counted. A server that took the ending for the end takes lines of text for bad
 	// commands, and gives up on them: Postfix after 20 (smtpd_hard_error_limit), sendmail
-	// after 25 (MAXBADCOMMANDS).
-	MaxLines = 25
+	// after 25 (MAXBADCOMMANDS). An AUTH that fails is one of them and takes two lines more.
+	MaxLines = 64
 )
 
 // Kind is what Scan found.

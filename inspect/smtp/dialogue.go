@@ -385,8 +385,10 @@ func (d *Dialogue) Server(b []byte, spare *Spare) (n int, ev *ServerEvent) {
 
 // pair finds what a line answers and, on its reply's last line, lets it take effect.
 func (d *Dialogue) pair(ev *ServerEvent, spare *Spare) {
-	if ev.First && (ev.Code/100 == 2 || ev.Code/100 == 3) && !d.waiting.empty() && d.waiting.front().Verb == VerbPROXY {
-		d.waiting.pop() // its server knew what it is, and did not answer it
+	if known := ev.Code/100 == 2 || ev.Code/100 == 3; ev.First && (known || d.waiting.length > 1) && !d.waiting.empty() && d.waiting.front().Verb == VerbPROXY {
+		// Its server knew what it is, and did not answer it; or the client, which has sent
+		// a command and does not know of PROXY, takes the answer for that one's.
+		d.waiting.pop()
 	}
 	if !d.greeted && ev.First && ev.Code/100 == 2 && ev.Code != 220 && d.waiting.length > 1 {
 		// No greeting has this code (RFC 5321 §4.3.2); commands wait: it was missed.

@@ -42,6 +42,11 @@ type ServerConfig struct {
 	Size bool
 	// Cut says in which segments each reply in clear text leaves.
 	Cut Cut
+	// Reply, where it is set, is given each reply in clear text with the verb that it
+	// answers, "" for the greeting, and the number of its connection from 0, and returns
+	// what is said in its place. STARTTLS leads to TLS only where that begins with 220. It
+	// is called from the goroutines of the connections.
+	Reply func(connection int, verb, reply string) string
 	// AnswerDelay is the time between the request for TLS and the answer.
 	AnswerDelay time.Duration
 	// Limits bound what the server takes.
@@ -72,6 +77,7 @@ type Server struct {
 
 	// Guarded by host.mu.
 	sessions []*tap
+	accepted int // connections
 	messages []Message
 	stored   int64
 }
@@ -91,17 +97,19 @@ func Serve(ln net.Listener, config ServerConfig) (*Server, error) {
 	config.Limits = config.Limits.withDefaults()
 	s := &Server{host: newHost(ln, config.Limits), config: config, kind: kind.server}
 	s.start(func(c *tap) {
-		s.remember(c)
-		serveSession(s, c)
+		serveSession(s, c, s.remember(c))
 	})
 	return s, nil
 }
 
-// remember keeps a connection's transcript, and forgets the oldest beyond the limit.
-func (s *Server) remember(c *tap) {
+// remember keeps a connection's transcript, and forgets the oldest beyond the limit. It
+// returns the connection's number.
+func (s *Server) remember(c *tap) (number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sessions = appendBounded(s.sessions, c, s.limits.Sessions)
+	s.accepted++
+	return s.accepted - 1
 }
 
 // appendBounded appends to a list of at most limit elements, the latest.

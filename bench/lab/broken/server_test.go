@@ -171,3 +171,16 @@ func TestAnImpossibleConfigurationIsRefused(t *testing.T) {
 		t.Error("a middlebox was started with nothing behind it")
 	}
 }
+
+func TestAReplyIsReplacedFromTheConnectionOnThatIsWanted(t *testing.T) {
+	server := serve(t, ServerConfig{Kind: "honest", Reply: func(connection int, verb, reply string) string {
+		if connection == 1 && verb == "STARTTLS" {
+			return "454 not now\r\n"
+		}
+		return reply
+	}})
+	begin := steps(hello(), say("STARTTLS"))
+	play(t, server.Addr(), steps(begin, Expect(220), StartTLS(clientTLS()), say("QUIT"), Expect(221))...)
+	play(t, server.Addr(), steps(begin, Expect(454), mail(), goodbye())...)
+	wantMail(t, server, false)
+}

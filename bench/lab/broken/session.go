@@ -33,11 +33,14 @@ var errQuit = errors.New("session is over")
 
 // session is one connection of a server.
 type session struct {
-	srv   *Server
-	wire  *tap
-	conn  net.Conn // the wire, or TLS on it
-	r     *bufio.Reader
-	inTLS bool
+	srv    *Server
+	number int // of the connection
+	wire   *tap
+	conn   net.Conn // the wire, or TLS on it
+	r      *bufio.Reader
+	inTLS  bool
+	verb   string // that is being answered
+	said   []byte // last, in clear text
 
 	ehlos int
 	helo  string
@@ -47,8 +50,8 @@ type session struct {
 	chunks bool
 }
 
-func serveSession(srv *Server, wire *tap) {
-	s := &session{srv: srv, wire: wire, conn: wire, r: bufio.NewReaderSize(wire, maxLine)}
+func serveSession(srv *Server, wire *tap, number int) {
+	s := &session{srv: srv, number: number, wire: wire, conn: wire, r: bufio.NewReaderSize(wire, maxLine)}
 	// Errors are the client's going, our closing, or the lifetime's end; each of them
 	// is in the transcript.
 	if !errors.Is(s.dialogue(), errQuit) {
@@ -127,6 +130,10 @@ func (s *session) write(p []byte) error {
 		_, err := s.conn.Write(p)
 		return err
 	}
+	if s.srv.config.Reply != nil {
+		p = []byte(s.srv.config.Reply(s.number, s.verb, string(p)))
+	}
+	s.said = p
 	return s.srv.config.Cut.send(s.srv.ctx, s.conn, p)
 }
 
@@ -135,6 +142,7 @@ func (s *session) write(p []byte) error {
 func (s *session) command(line string) error {
 	verb, arg, _ := strings.Cut(line, " ")
 	verb, arg = strings.ToUpper(verb), strings.TrimSpace(arg)
+	s.verb = verb
 	switch {
 	case verb == "EHLO" && s.srv.kind.noEHLO:
 		return s.reply("502 Command not implemented")
@@ -242,7 +250,11 @@ func (s *session) startTLS(arg string) error {
 			return err
 		}
 	}
-	switch s.srv.kind.then {
+	then := s.srv.kind.then
+	if s.srv.config.Reply != nil && !bytes.HasPrefix(s.said, []byte("220")) {
+		then = stayInClear
+	}
+	switch then {
 	case stayInClear:
 		return nil
 	case beginTLS:

@@ -213,6 +213,19 @@ func TestRepliesAndOctetsOutOfTheirTurnEndTheConnection(t *testing.T) {
 			w.cut = 0
 			w.s("235 ok\r\n220 go\r\n")
 		}},
+		"noise that begins as the reply to a refused command": {required, func(w *wire) {
+			w.c(message)
+			w.s("2")
+			w.s("??\r\n")
+		}},
+		"a reply to mail data that go on": {setup{}, func(w *wire) {
+			w.c(message)
+			w.s("250 ok\r\n")
+			w.c("DATA\r\n")
+			w.s("354 go\r\n")
+			w.c("text\r\n")
+			w.s("250 queued\r\n")
+		}},
 		"an answer that begins before the question": {setup{}, func(w *wire) {
 			w.s("2")
 			w.c("STARTTLS\r\n")

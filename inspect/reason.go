@@ -40,7 +40,7 @@ var sentences = [v.Findings]string{
 	v.AuthBeforeTLS:               "The client had authenticated in clear text before it began TLS; the session may be somebody else's",
 	v.AuthInClear:                 "The client sent AUTH in clear text although the server offers STARTTLS",
 	v.Smuggling:                   "A command stands in mail data, behind octets that careless servers take for its end; they would take what follows for another sender's message: %d",
-	v.SmugglingConfirmed:          "After a command in mail data the server sent a second reply to one message: it takes octets for the end of mail data that are none, and can be made to accept forged mail: %d",
+	v.SmugglingConfirmed:          "The server replied (%c) to mail data before their end, or twice: it takes octets for the end that are none, and can be made to accept forged mail: %d",
 	v.BareNewline:                 "A line holds a bare CR or LF; servers differ in whether that ends it: %d",
 	v.NULOctet:                    "A line holds a NUL, at which careless programs cut it: %d",
 	v.LineTooLong:                 "A line is longer than the standard allows: %d",

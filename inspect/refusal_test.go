@@ -82,3 +82,15 @@ func TestMailInClearIsRefusedWhereTLSIsRequired(t *testing.T) {
 		})
 	}
 }
+
+func TestNoiseBeforeTheReplyToARefusedCommandIsNoReply(t *testing.T) {
+	everyCut(t, setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}, func(t *testing.T, w *wire) {
+		upToOffer(w)
+		w.heard(w.client)
+		w.c(message)
+		w.s("***?***\r\n250 ok\r\n")
+		if got := w.heard(w.client); !strings.HasPrefix(got, "***?***\r\n530 ") || strings.Count(got, "\r\n") != 2 {
+			t.Errorf("the client heard %q", got)
+		}
+	})
+}

@@ -71,6 +71,10 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 		if ev.Final {
 			p.surplus(s, ev)
 		}
+	case ev.To.Note != noRefusal && ev.Code == 0 && !isNumber(ev.Line[:min(len(ev.Line), 1)]): // noise, which clients skip
+	case ev.To.Note != noRefusal && ev.Code == 0: // begun as a reply, and perhaps edited
+		p.report(s, verdict.UnfitAnswer, verdict.Kill, toClient, 0, ev.Line)
+		p.kill(s, verdict.UnfitAnswer)
 	case ev.To.Note != noRefusal:
 		p.refuseReply(s, start, ev.Line, n, true, ev.To.Note)
 	case ev.To.Verb == smtp.VerbGreeting:
@@ -98,7 +102,8 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
-	if s.reported&(1<<verdict.Smuggling) != 0 && ev.Code/100 == 2 {
+	// Who says 2yz to mail data that go on has taken something in them for their end.
+	if (s.reported&(1<<verdict.Smuggling) != 0 || s.dlg.Mode() == smtp.MailData) && ev.Code/100 == 2 {
 		s.surplus = true
 		p.act(s, verdict.SmugglingConfirmed, toClient, ev.Code, ev.Text)
 		return
@@ -127,7 +132,9 @@ func (p *Pipeline) partialReply(s *session) {
 	}
 	switch {
 	case to.Note != noRefusal:
-		p.refuseReply(s, start, head, n, false, to.Note)
+		if s.answer.changed || isNumber(head[:min(len(head), len("250"))]) {
+			p.refuseReply(s, start, head, n, false, to.Note)
+		}
 	case to.Verb == smtp.VerbEHLO && s.hides() && s.dlg.InReply():
 		if at := keywordAt(head); smtp.HasPrefixFold(head[at:], "STARTTLS") {
 			p.edit(s, toClient, start.Add(at), []byte(hiddenKeyword))
@@ -136,6 +143,9 @@ func (p *Pipeline) partialReply(s *session) {
 		p.partialAnswer(s, head, n, start)
 	}
 }
+
+// isNumber says that b is all digits.
+func isNumber(b []byte) bool { return len(b) > 0 && len(bytes.Trim(b, "0123456789")) == 0 }
 
 // partialAnswer acts on the beginning of a line that answers STARTTLS. Two digits
 // can't tell 220 from 250; they wait for the third.

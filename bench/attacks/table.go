@@ -95,7 +95,8 @@ What must hold while enforcing: no injected octet arrives, no smuggled line is o
 message is stored; of a forged code or a reply too many, that both ends agree on whether TLS has
 begun, or that the connection has ended for both; of stripping, that it is reported, and with
 starttls: require that no mail transaction reaches the server in clear text. Always: no packet
-stays held, and no positive word reaches the client that was not sent to it at that place.
+stays held, and no positive word reaches the client that was not sent to it at that place. All
+else is a fault, but for the fixtures that the end of this page names.
 
 `, r.at.Format("2006-01-02"), r.sum())
 	var body [][]string
@@ -106,10 +107,14 @@ stays held, and no positive word reaches the client that was not sent to it at t
 		for _, t := range mine {
 			faulty += t.faulty
 		}
-		body = append(body, []string{c.name, fmt.Sprint(len(mine)), fmt.Sprint(cells[enforcing]), fmt.Sprint(faulty),
+		succeeded := "-" // it is what the ends make of it that counts
+		if c.hurts {
+			succeeded = fmt.Sprint(harmed[enforcing])
+		}
+		body = append(body, []string{c.name, fmt.Sprint(len(mine)), fmt.Sprint(cells[enforcing]), succeeded, fmt.Sprint(faulty),
 			fmt.Sprint(cells[observing]), fmt.Sprintf("%d of %d", harmed[logging], cells[logging])})
 	}
-	table(w, []string{"attack", "fixtures", "cells enforcing", "against what must hold", "cells observing", "control: succeeded"}, body)
+	table(w, []string{"attack", "fixtures", "cells enforcing", "succeeded", "faults", "cells observing", "control: succeeded"}, body)
 	for _, c := range r.classes() {
 		r.writeClass(w, c)
 	}
@@ -176,7 +181,25 @@ standard wants, no TLS what the octets that stand in the ClientHello's way lead 
 hostile servers' words are what a client sees; where the fixture needs a history, an honest
 session goes before. All broken kinds against all clients: docs/matrix.md.
 
+Where the attack succeeded without keepword:
+
 `)
+	for _, c := range r.classes() {
+		var fallen []string
+		for _, a := range r.without {
+			if a.class == c && a.harmed {
+				note(&fallen, a.subject)
+			}
+		}
+		if len(fallen) > 0 {
+			fmt.Fprintf(w, "- %s: %s\n", c.name, strings.Join(fallen, ", "))
+		}
+	}
+	fmt.Fprintf(w, `
+With keepword: in %d of %d attempts. The servers are Debian's packages; no setting of
+theirs that has to do with line ends is changed.
+
+`, count(r.enforced), len(r.enforced))
 	for _, c := range r.classes() {
 		var rows, columns []string
 		words, reports := map[[2]string][2][]string{}, map[string][]string{}
@@ -219,6 +242,16 @@ session goes before. All broken kinds against all clients: docs/matrix.md.
 		fmt.Fprintf(w, "### %s, live\n\n", strings.ToUpper(c.name[:1])+c.name[1:])
 		table(w, append(append([]string{"fixture"}, columns...), "findings"), body)
 	}
+}
+
+// count is in how many attempts the attack succeeded.
+func count(attempts []*attempt) (n int) {
+	for _, a := range attempts {
+		if a.harmed {
+			n++
+		}
+	}
+	return n
 }
 
 // note appends a word that is not there yet.

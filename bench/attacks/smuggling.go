@@ -114,7 +114,7 @@ const letter = "Subject: a\r\n\r\nhello"
 func (e ending) elsewhere(lenient ways) (all []*fixture) {
 	f := fixture{
 		class: smuggling, hostile: clientSide, hot: 1, group: e.name, evil: "MAIL FROM:<EVIL", lenient: lenient,
-		findings: []verdict.Finding{verdict.Smuggling},
+		findings: []verdict.Finding{verdict.Smuggling, verdict.SmugglingConfirmed},
 	}
 	if rest, ok := strings.CutPrefix(e.octets, "\r\n"); ok {
 		g := f
@@ -148,7 +148,7 @@ func smugglings() (all []*fixture) {
 				client: map[step]string{atText: letter + e.octets + s.octets}, cutAt: atText,
 				// The ending and the first line behind it are cut into three.
 				cold: len(letter), hot: len(letter) + len(e.octets) + min(len(s.octets), len("MAIL ")),
-				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
+				evil: s.evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling, verdict.SmugglingConfirmed},
 			}
 			if s.name == unknownWord {
 				f.shortfall = "MAIL with a word behind its path that is no parameter reads as prose: so people write, and every server of the lab refuses the line."
@@ -168,7 +168,7 @@ func smugglings() (all []*fixture) {
 			about:  fmt.Sprintf("%q stands in a chunk, and MAIL behind it", e.octets),
 			client: map[step]string{atText: fmt.Sprintf("BDAT %d LAST\r\n%s", len(chunk), chunk)}, cutAt: atText,
 			cold: len(letter), hot: 1,
-			evil: smuggled[0].evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling},
+			evil: smuggled[0].evil, lenient: lenient, findings: []verdict.Finding{verdict.Smuggling, verdict.SmugglingConfirmed},
 		}
 		if lenient.ending == "" {
 			f.harmless = true // a chunk with a true end of mail data in it is any message's right

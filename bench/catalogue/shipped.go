@@ -55,9 +55,6 @@ func (c *shippedCase) client() netip.Addr {
 // each that makes sense set for its server.
 func shippedCases(all []*Fixture, mode v.Mode, brief bool) (list []*shippedCase) {
 	add := func(f *Fixture, a v.Action, at place) {
-		if remembers(f, a) {
-			return
-		}
 		list = append(list, &shippedCase{f, setting{mode: mode, action: a, brief: brief}, at, serverOf(len(list) + 1)})
 	}
 	for _, f := range all {
@@ -69,21 +66,11 @@ func shippedCases(all []*Fixture, mode v.Mode, brief bool) (list []*shippedCase)
 	return list
 }
 
-// remembers says that a case needs a history of servers, which the program does not give to
-// its inspection yet.
-func remembers(f *Fixture, a v.Action) bool {
-	switch f.Finding {
-	case v.DowngradedAfterFailure, v.OfferVanished, v.EHLORefused:
-		return true
-	}
-	return a == v.Hide
-}
-
 // globalCases are those of one run in which an action is set for all servers, for each
 // finding for which it makes sense.
 func globalCases(all []*Fixture, mode v.Mode, a v.Action) (list []*shippedCase) {
 	for _, f := range all {
-		if slices.Contains(policy.Allowed(f.Finding), a) && !remembers(f, a) {
+		if slices.Contains(policy.Allowed(f.Finding), a) {
 			list = append(list, &shippedCase{f, setting{mode: mode, action: a}, everywhere, serverOf(len(list) + 1)})
 		}
 	}
@@ -140,7 +127,7 @@ func reported(lines []byte) (map[netip.Addr][]event, error) {
 			continue
 		}
 		all[a.DestIP] = append(all[a.DestIP], event{
-			finding: told("finding"), action: told("action"), mode: told("mode"), reason: told("reason"), signature: a.Alert.SignatureID,
+			finding: told("finding"), action: told("action"), mode: told("mode"), reason: told("reason"), signature: a.Alert.SignatureID, change: told("breaker"),
 		})
 	}
 	return all, nil

@@ -68,9 +68,6 @@ func notYet(cfg *config.Config) []string {
 	if cfg.Offload == config.OffloadAuto {
 		lines = append(lines, "offload: "+offload)
 	}
-	if cfg.History.Path != "" {
-		lines = append(lines, "history: none in this version, nothing is remembered between sessions and the breaker never opens")
-	}
 	if len(cfg.Interfaces) > 0 {
 		lines = append(lines, "interfaces: without effect in this version, there is no kernel program to attach")
 	}

@@ -16,6 +16,7 @@ import (
 	"keepword/cmd/keepword/internal/control"
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/recent"
+	"keepword/cmd/keepword/internal/store"
 	"keepword/dataplane/nfqueue"
 	"keepword/dataplane/steer"
 	"keepword/inspect"
@@ -38,6 +39,7 @@ type daemon struct {
 	// tableLost is how often it had to be restored.
 	tableLost atomic.Uint64
 	events    *eve.Writer
+	history   *store.Store
 	servers   []listener // answered from when the table diverts
 
 	// changing is held by a reload and while the table is restored, and guards stopped.
@@ -88,10 +90,11 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	if err != nil {
 		return err
 	}
+	d.history = store.Open(cfg.History.Path, breakerLimits(cfg), d.log)
 	for i := range d.workers {
 		w := &d.workers[i]
 		w.recent = recent.New(rememberedSessions/len(d.workers), d.events)
-		w.pipeline = newPipeline(cfg, len(d.workers), w.recent)
+		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history)
 	}
 	if err := d.listen(cfg); err != nil {
 		return err
@@ -155,8 +158,8 @@ func openQueues(cfg *config.Config) ([]*nfqueue.Engine, error) {
 	return engines, nil
 }
 
-// newPipeline makes the inspection of one of n workers.
-func newPipeline(cfg *config.Config, n int, sink inspect.Sink) *inspect.Pipeline {
+// newPipeline makes the inspection of one of n workers, who share a history.
+func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.History) *inspect.Pipeline {
 	return inspect.New(inspect.Config{
 		Policy:     policy.New(cfg.Policy()),
 		Ports:      cfg.Ports,
@@ -165,6 +168,7 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink) *inspect.Pipeline
 		Midstream:  whens[cfg.When.Midstream],
 		Sink:       sink,
 		Seed:       rand.Uint64(),
+		History:    servers,
 		Account:    account / n,
 	})
 }
@@ -209,6 +213,9 @@ func steering(cfg *config.Config, queues int) steer.Config {
 	}
 }
 
+// historyCloseTime bounds how long a stop waits for the last write of the history.
+const historyCloseTime = 5 * time.Second
+
 // stop ends everything in an order in which traffic flows on, and leaves no trace in
 // the host but the event log. It stops a daemon that has started in part only, too.
 func (d *daemon) stop() error {
@@ -230,6 +237,13 @@ func (d *daemon) stop() error {
 		if w.pipeline != nil {
 			w.pipeline.Flush(now)
 		}
+	}
+	if d.history != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), historyCloseTime)
+		if err := d.history.Close(ctx); err != nil {
+			d.log.Error("the last of what was learned of servers is lost", "error", err)
+		}
+		cancel()
 	}
 	if d.events != nil {
 		errs = append(errs, d.events.Close())
@@ -287,6 +301,7 @@ func (d *daemon) change() error {
 	for _, w := range d.workers {
 		w.pipeline.SetPolicy(rules)
 	}
+	d.history.SetBreaker(breakerLimits(cfg))
 	d.cfg.Store(cfg)
 	for _, key := range fixed {
 		d.log.Warn(key + " changed: takes effect at the next start")

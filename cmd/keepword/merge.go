@@ -25,7 +25,7 @@ func merge(old, next *config.Config) (merged *config.Config, fixed []string) {
 	keep("offload", &old.Offload, &m.Offload)
 	keep("when", &old.When, &m.When)
 	keep("limits", &old.Limits, &m.Limits)
-	keep("history", &old.History, &m.History)
+	keep("history.path", &old.History.Path, &m.History.Path)
 	keep("events", &old.Events, &m.Events)
 	keep("metrics", &old.Metrics, &m.Metrics)
 	keep("control", &old.Control, &m.Control)

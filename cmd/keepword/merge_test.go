@@ -24,18 +24,18 @@ func TestAReloadKeepsWhatCannotChangeWhileRunning(t *testing.T) {
 	next.Offload = config.OffloadOff
 	next.When.Midstream = config.Drop
 	next.Limits.Flows = 1
-	next.History = config.History{}
+	next.History = config.History{Breaker: config.Breaker{Failures: 7}}
 	next.Events.Path = "-"
 	next.Metrics.Listen = ""
 	next.Control.Socket = ""
 
 	merged, fixed := merge(old, next)
-	want := []string{"hooks", "interfaces", "queues", "mark", "engine", "offload", "when", "limits", "history", "events", "metrics", "control"}
+	want := []string{"hooks", "interfaces", "queues", "mark", "engine", "offload", "when", "limits", "history.path", "events", "metrics", "control"}
 	if !slices.Equal(fixed, want) {
 		t.Errorf("said to be fixed: %v\nwant: %v", fixed, want)
 	}
 	if merged.Mode != verdict.Observe || merged.Ports[0] != 2525 || len(merged.Servers) != 1 || merged.TLSMinimum != 0x0303 ||
-		merged.Actions[verdict.Smuggling] != verdict.Log {
+		merged.Actions[verdict.Smuggling] != verdict.Log || merged.History.Breaker.Failures != 7 {
 		t.Errorf("what can change has not: %+v", merged)
 	}
 	// Put back what can change, and nothing of next is left.

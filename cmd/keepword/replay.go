@@ -12,9 +12,11 @@ import (
 	"keepword/cmd/keepword/internal/config"
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/report"
+	"keepword/cmd/keepword/internal/store"
 	"keepword/dataplane"
 	"keepword/dataplane/pcap"
 	"keepword/inspect"
+	"keepword/inspect/history"
 	"keepword/inspect/policy"
 	"keepword/inspect/verdict"
 )
@@ -111,7 +113,8 @@ type replaying struct {
 	timed                    bool   // each packet at its own time, and not at its batch's; passive only
 }
 
-// inspectCapture inspects the capture in r, whose name is path.
+// inspectCapture inspects the capture in r, whose name is path. What is remembered of
+// servers is what the capture shows: the same capture gives the same findings everywhere.
 func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io.Reader, path string, sink inspect.Sink) error {
 	p := inspect.New(inspect.Config{
 		Policy:     policy.New(cfg.Policy()),
@@ -122,6 +125,7 @@ func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io
 		Passive:    how.passive,
 		Sink:       sink,
 		Seed:       how.seed,
+		History:    history.New(history.Config{Servers: store.MaxServers, Breaker: breakerLimits(cfg)}),
 		Account:    account,
 	})
 	var inspector dataplane.Inspector = p

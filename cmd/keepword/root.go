@@ -108,7 +108,7 @@ func newRoot(e *env) *cobra.Command {
 	}
 	root.AddCommand(
 		newRun(e), newCheck(e), newReplay(e),
-		newStatus(e), newExplain(e), newReload(e), newVersion(e),
+		newStatus(e), newHistory(e), newExplain(e), newReload(e), newVersion(e),
 	)
 	return root
 }

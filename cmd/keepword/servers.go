@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 
 	"keepword/cmd/keepword/internal/config"
@@ -21,7 +22,7 @@ type listener interface {
 // listen takes the addresses that the daemon answers at.
 func (d *daemon) listen(cfg *config.Config) error {
 	if socket := cfg.Control.Socket; socket != "" {
-		s, err := control.Listen(socket, map[string]control.Handler{
+		handlers := map[string]control.Handler{
 			control.RequestStatus: func(context.Context, json.RawMessage) (any, error) {
 				s := d.status()
 				return &s, nil
@@ -30,7 +31,9 @@ func (d *daemon) listen(cfg *config.Config) error {
 				return nil, d.reload()
 			},
 			control.RequestExplain: d.session,
-		}, d.log)
+		}
+		maps.Copy(handlers, historyHandlers(d.history))
+		s, err := control.Listen(socket, handlers, d.log)
 		if err != nil {
 			return err
 		}
@@ -63,6 +66,7 @@ func (d *daemon) status() control.Status {
 		ConfigPath: d.path,
 		Reload:     d.lastReload.Load(),
 		Events:     control.Events{Dropped: d.events.Dropped(), WriteErrors: d.events.WriteErrors()},
+		History:    historyStatus(d.history),
 	}
 	for _, h := range cfg.Hooks {
 		s.Hooks = append(s.Hooks, string(h))

@@ -8,7 +8,6 @@ package history
 import (
 	"cmp"
 	"iter"
-	"maps"
 	"net/netip"
 	"slices"
 )
@@ -51,6 +50,16 @@ func (k Kind) String() string {
 		return kindNames[k]
 	}
 	return "invalid"
+}
+
+// ParseKind returns the kind of that name, and false where there is none.
+func ParseKind(name string) (Kind, bool) {
+	for i, n := range kindNames {
+		if n == name {
+			return Kind(i), true
+		}
+	}
+	return 0, false
 }
 
 // Fails says that k is a failure.
@@ -177,6 +186,7 @@ func (h *History) Note(server netip.AddrPort, seen Seen) (c Change) {
 	if seen.Kind == Undecided {
 		if e := h.servers[server]; e != nil {
 			e.record.Promise.Tried = 0
+			h.changed[server] = struct{}{}
 		}
 		return c
 	}
@@ -191,7 +201,10 @@ func (h *History) Note(server netip.AddrPort, seen Seen) (c Change) {
 	case seen.Kind == Worked:
 		c = h.breaker.worked(&r.Promise, seen)
 	case seen.Kind.Fails():
-		r.Refusal = Refusal{seen.Time, seen.Kind, seen.Code, string(seen.Text[:min(len(seen.Text), MaxText)])}
+		r.Refusal.Time, r.Refusal.Kind, r.Refusal.Code = seen.Time, seen.Kind, seen.Code
+		if text := seen.Text[:min(len(seen.Text), MaxText)]; r.Refusal.Text != string(text) {
+			r.Refusal.Text = string(text) // a server refuses in the same words, mostly
+		}
 		c = h.breaker.failed(&r.Promise, seen)
 	}
 	h.changed[server] = struct{}{}
@@ -212,7 +225,7 @@ func (h *History) open(server netip.AddrPort, now int64) *entry {
 	} else {
 		e.unlink()
 	}
-	h.link(e)
+	e.link(h.ring.next)
 	if len(h.servers) > h.cap {
 		h.Forget(h.ring.prev.server)
 	}
@@ -245,56 +258,75 @@ func (h *History) Forget(server netip.AddrPort) bool {
 // Merge enters records of somebody else's, or of a store. Where there are too many servers,
 // those longest unseen are left out.
 func (h *History) Merge(records iter.Seq2[netip.AddrPort, Record]) {
+	var moved []*entry // those that have no place in the ring, or another than before
 	for server, r := range records {
 		e := h.servers[server]
-		if e == nil {
+		switch {
+		case e == nil:
 			e = &entry{server: server}
 			h.servers[server] = e
+			moved = append(moved, e)
+		case e.next != nil && r.Last > e.record.Last:
+			e.unlink()
+			e.prev, e.next = nil, nil
+			moved = append(moved, e)
 		}
 		e.record.Merge(&r)
 		h.changed[server] = struct{}{}
 		if len(h.servers) > 2*h.cap {
-			h.arrange()
+			h.arrange(moved)
+			moved = moved[:0]
 		}
 	}
-	h.arrange()
+	h.arrange(moved)
 }
 
-// arrange puts all entries in the order of their times, and forgets those that are too many.
-func (h *History) arrange() {
-	all := slices.SortedFunc(maps.Values(h.servers), func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.record.Last, b.record.Last), a.server.Compare(b.server))
-	})
-	h.ring.prev, h.ring.next = &h.ring, &h.ring
-	for _, e := range all {
-		h.link(e)
+// arrange puts entries where their times belong in the ring, and forgets those that are too
+// many. It goes through the ring once: sorting it as a whole takes ten times as long.
+func (h *History) arrange(entries []*entry) {
+	newest := func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(b.record.Last, a.record.Last), a.server.Compare(b.server))
+	}
+	slices.SortFunc(entries, newest)
+	at := h.ring.next
+	for _, e := range entries {
+		for at != &h.ring && newest(at, e) < 0 {
+			at = at.next
+		}
+		e.link(at)
 	}
 	for len(h.servers) > h.cap {
 		h.Forget(h.ring.prev.server)
 	}
 }
 
-// link makes e, which is in no ring, the one seen last.
-func (h *History) link(e *entry) {
-	e.prev, e.next = &h.ring, h.ring.next
-	e.prev.next, e.next.prev = e, e
+// link puts e, which is in no ring, before another entry.
+func (e *entry) link(next *entry) {
+	e.prev, e.next = next.prev, next
+	e.prev.next, next.prev = e, e
 }
 
-// Each calls f for every server, the one seen last first, until f returns false.
+// Each calls f for every server, in no order, until f returns false. f may change h, and
+// servers that come or go meanwhile may be left out, or told twice where they do both.
 func (h *History) Each(f func(netip.AddrPort, *Record) bool) {
-	for e := h.ring.next; e != &h.ring && f(e.server, &e.record); e = e.next {
-	}
-}
-
-// Changes calls f for every server that was changed since the last call, with nil for one
-// that was forgotten.
-func (h *History) Changes(f func(netip.AddrPort, *Record)) {
-	for s := range h.changed {
-		if e := h.servers[s]; e != nil {
-			f(s, &e.record)
-		} else {
-			f(s, nil)
+	for s, e := range h.servers {
+		if !f(s, &e.record) {
+			return
 		}
 	}
-	clear(h.changed)
+}
+
+// Changes calls f for every server that was changed and of which it has not been told yet,
+// with nil for one that was forgotten, until f returns false.
+func (h *History) Changes(f func(netip.AddrPort, *Record) bool) {
+	for s := range h.changed {
+		delete(h.changed, s)
+		var r *Record
+		if e := h.servers[s]; e != nil {
+			r = &e.record
+		}
+		if !f(s, r) {
+			return
+		}
+	}
 }

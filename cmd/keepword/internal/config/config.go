@@ -118,7 +118,7 @@ type History struct {
 
 // Breaker says when the offer of a server that keeps refusing is hidden.
 type Breaker struct {
-	Failures int           // refusals in a row
+	Failures int           // refusals in a row; 0: it never opens
 	Retry    time.Duration // until the server is tried again
 }
 

@@ -133,6 +133,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 }
 
+func TestABreakerThatNeverOpensIsAllowed(t *testing.T) {
+	if b := parse(t, "history: {breaker: {failures: 0}}\n").History.Breaker; b.Failures != 0 || b.Retry != 24*time.Hour {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestThePolicyCarriesWhatTheFileSays(t *testing.T) {
 	p := policy.New(parse(t, everything).Policy())
 	known := p.Rules(netip.MustParseAddrPort("192.0.2.9:2525"))

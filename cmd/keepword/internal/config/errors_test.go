@@ -60,7 +60,7 @@ func TestEachFaultHasItsPositionAndSaysWhatToDo(t *testing.T) {
 		{"TLS version without quotes", "tls_minimum: 1.2\n", `1:14: a TLS version must be in quotes, as "1.2"`},
 		{"span without a unit", "history: {breaker: {retry: 24}}\n", `1:28: retry must be a time span with its unit, as 90s or 24h, not a whole number`},
 		{"span of nothing", "history: {breaker: {retry: 0s}}\n", `1:28: retry: "0s" is no time span; write a positive one with its unit, as 90s or 24h`},
-		{"no failure", "history: {breaker: {failures: 0}}\n", `1:31: failures must be between 1 and 1000`},
+		{"too many failures", "history: {breaker: {failures: 1001}}\n", `1:31: failures must be between 0 and 1000`},
 		{"no truth value", "events: {envelope: perhaps}\n", `1:20: true or false expected, not perhaps`},
 		{"control character", "events: {path: \"a\\x00b\"}\n", `1:16: a path holds a control character`},
 		{"block of text", "mode: |\n  enforce\n", `1:7: mode must be text, not a block of text`},

@@ -343,7 +343,7 @@ func (r reader) history(dst *History) func(ast.Node) {
 				r.mapping(n,
 					key{"failures", func(n ast.Node) {
 						const most = 1000 // beyond it the breaker never opens in practice
-						if v, ok := r.whole(n, "failures", 1, most); ok {
+						if v, ok := r.whole(n, "failures", 0, most); ok {
 							dst.Breaker.Failures = int(v)
 						}
 					}},

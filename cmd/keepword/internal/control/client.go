@@ -22,6 +22,33 @@ var ErrNotRunning = errors.New("keepword is not running")
 // its result into result, which may be nil. args may be nil. It returns when ctx is
 // done at the latest.
 func Call(ctx context.Context, path, name string, args, result any) error {
+	var resp response
+	err := converse(ctx, path, name, args, maxResponse, func(in *json.Decoder) error { return in.Decode(&resp) })
+	switch {
+	case err != nil:
+		return err
+	case resp.Error != "":
+		return errors.New(resp.Error)
+	case result == nil:
+		return nil
+	}
+	if err := json.Unmarshal(resp.Result, result); err != nil {
+		return fmt.Errorf("understand the answer of keepword on %s; is it of another version? %w", path, err)
+	}
+	return nil
+}
+
+// Running returns nil where a daemon serves the socket at path.
+func Running(ctx context.Context, path string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return dialError(path, err)
+	}
+	return conn.Close()
+}
+
+// converse sends one request, and has read read its answer of at most that many octets.
+func converse(ctx context.Context, path, name string, args any, most int64, read func(*json.Decoder) error) error {
 	req := request{Request: name}
 	if args != nil {
 		text, err := json.Marshal(args)
@@ -37,30 +64,16 @@ func Call(ctx context.Context, path, name string, args, result any) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	var resp response
-	if err := exchange(conn, req, &resp); err != nil {
+	if err = json.NewEncoder(conn).Encode(req); err == nil {
+		err = read(json.NewDecoder(io.LimitReader(conn, most)))
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		return fmt.Errorf("keepword does not answer on %s: %w", path, err)
 	}
-	if resp.Error != "" {
-		return errors.New(resp.Error)
-	}
-	if result == nil {
-		return nil
-	}
-	if err := json.Unmarshal(resp.Result, result); err != nil {
-		return fmt.Errorf("understand the answer of keepword on %s; is it of another version? %w", path, err)
-	}
 	return nil
-}
-
-func exchange(conn net.Conn, req request, resp *response) error {
-	if err := json.NewEncoder(conn).Encode(req); err != nil {
-		return err
-	}
-	return json.NewDecoder(io.LimitReader(conn, maxResponse)).Decode(resp)
 }
 
 func dialError(path string, err error) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -183,7 +184,7 @@ func TestAConnectionCarriesSeveralRequestsAndBadOnesAreAnswered(t *testing.T) {
 		{`{"request":"explode"}`, `no request \"explode\"; known are: reload`},
 		{`not JSON`, `a request is one JSON object on a line`},
 		{`{"request":"reload"}`, `{"result":true}`},
-		{strings.Repeat("x", maxRequest), `a request has at most 4096 octets`},
+		{strings.Repeat("x", maxRequest), `a request has at most 1048576 octets`},
 	} {
 		if _, err := conn.Write([]byte(c.send + "\n")); err != nil {
 			t.Fatal(err)
@@ -211,5 +212,77 @@ func TestASocketIsRemovedEvenIfTheContextIsDoneBeforehand(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestAStreamReachesTheClientElementByElement(t *testing.T) {
+	path := socket(t)
+	const n = 5000
+	serve(t, path, map[string]Handler{"list": func(_ context.Context, args json.RawMessage) (any, error) {
+		if string(args) != `"all"` {
+			return nil, errors.New("say all")
+		}
+		return Stream(func(yield func(any) bool) {
+			for i := range n {
+				if !yield(map[string]int{"i": i}) {
+					return
+				}
+			}
+		}), nil
+	}})
+	next := 0
+	err := CallStream(within(t), path, "list", "all", func(text json.RawMessage) error {
+		var got map[string]int
+		if err := json.Unmarshal(text, &got); err != nil {
+			return err
+		}
+		if got["i"] != next {
+			t.Errorf("%s, want %d", text, next)
+		}
+		next++
+		return nil
+	})
+	if err != nil || next != n {
+		t.Errorf("%d elements, %v", next, err)
+	}
+	if err := CallStream(within(t), path, "list", nil, nil); err == nil || err.Error() != "say all" {
+		t.Errorf("the daemon's error became %v", err)
+	}
+	mine := errors.New("enough")
+	if err := CallStream(within(t), path, "list", "all", func(json.RawMessage) error { return mine }); err == nil || err.Error() != "enough" {
+		t.Errorf("the client's error became %v", err)
+	}
+	if err := CallStream(within(t), socket(t), "list", nil, nil); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("%v, want ErrNotRunning", err)
+	}
+}
+
+func TestAStreamThatBreaksOffIsAnError(t *testing.T) {
+	path := socket(t)
+	serve(t, path, map[string]Handler{"list": func(context.Context, json.RawMessage) (any, error) {
+		return Stream(func(yield func(any) bool) {
+			if yield(1) {
+				yield(func() {}) // can't be encoded
+			}
+		}), nil
+	}})
+	if err := CallStream(within(t), path, "list", nil, func(json.RawMessage) error { return nil }); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAServerIsMatchedByItsAddressOrWithItsPort(t *testing.T) {
+	at := netip.MustParseAddrPort
+	q := ServerQuery{Servers: []netip.AddrPort{at("192.0.2.1:0"), at("[2001:db8::1]:587")}}
+	for server, want := range map[string]bool{
+		"192.0.2.1:25": true, "192.0.2.1:587": true, "192.0.2.2:25": false,
+		"[2001:db8::1]:587": true, "[2001:db8::1]:25": false,
+	} {
+		if q.Matches(at(server)) != want {
+			t.Errorf("%s: %v", server, !want)
+		}
+	}
+	if none, all := (ServerQuery{}), (ServerQuery{All: true}); none.Matches(at("192.0.2.1:25")) || !all.Matches(at("192.0.2.1:25")) {
+		t.Error("nothing is everything, or everything nothing")
 	}
 }

@@ -25,8 +25,10 @@ import (
 )
 
 const (
-	// maxRequest bounds a request in octets, its newline included.
-	maxRequest = 4096
+	// firstRequest is the room for a request, its newline included, that a connection
+	// begins with; maxRequest bounds one, for the entries of a history come by hundreds.
+	firstRequest = 4 << 10
+	maxRequest   = 1 << 20
 	// maxConnections bounds the connections served at once; others wait in the
 	// kernel's backlog.
 	maxConnections = 16
@@ -44,10 +46,19 @@ const (
 	// RequestExplain asks for one of the recent sessions. args: Session, result:
 	// SessionEvents.
 	RequestExplain = "explain"
+	// RequestHistory asks for what is remembered of servers. args: ServerQuery, result: a
+	// Stream of store.Entry in no order.
+	RequestHistory = "history"
+	// RequestMerge has the history take up records of other gateways. args: a list of
+	// store.Entry, result: null.
+	RequestMerge = "history.merge"
+	// RequestForget has it forget servers. args: ServerQuery, result: how many it were.
+	RequestForget = "history.forget"
 )
 
 // Handler answers one kind of request. args are the request's, nil where it has
-// none. The result is encoded as JSON; the error's text goes to the client.
+// none. The result is encoded as JSON, a Stream as an array; the error's text goes to the
+// client.
 type Handler func(ctx context.Context, args json.RawMessage) (result any, err error)
 
 // ErrRunning is returned by Listen where another daemon serves the socket.
@@ -191,49 +202,62 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	r := bufio.NewReaderSize(conn, maxRequest)
+	in := bufio.NewScanner(conn)
+	in.Buffer(make([]byte, 0, firstRequest), maxRequest)
 	for {
 		if conn.SetReadDeadline(time.Now().Add(idle)) != nil {
 			return
 		}
-		line, err := r.ReadSlice('\n')
-		last := err != nil
-		var answer response
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			answer.Error = fmt.Sprintf("a request has at most %d octets", maxRequest)
-		case len(line) == 0: // gone, or idle for too long
+		case in.Scan():
+			if s.answer(ctx, conn, in.Bytes()) != nil {
+				return
+			}
+		case errors.Is(in.Err(), bufio.ErrTooLong):
+			send(conn, response{Error: fmt.Sprintf("a request has at most %d octets", maxRequest)})
 			return
-		default:
-			answer = s.answer(ctx, line)
-		}
-		text, err := json.Marshal(answer)
-		if err != nil || conn.SetWriteDeadline(time.Now().Add(idle)) != nil {
-			return
-		}
-		if _, err := conn.Write(append(text, '\n')); err != nil || last {
+		default: // gone, or idle for too long
 			return
 		}
 	}
 }
 
-func (s *Server) answer(ctx context.Context, line []byte) response {
+// send writes a response as a line.
+func send(conn net.Conn, r response) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = patient{conn}.Write(append(text, '\n'))
+	return err
+}
+
+// answer answers a request. An error means that the connection is of no more use.
+func (s *Server) answer(ctx context.Context, conn net.Conn, line []byte) error {
+	result, err := s.result(ctx, line)
+	if err != nil {
+		return send(conn, response{Error: err.Error()})
+	}
+	if stream, ok := result.(Stream); ok {
+		return stream.write(conn)
+	}
+	text, err := json.Marshal(result)
+	if err != nil {
+		return send(conn, response{Error: "encode the answer: " + err.Error()})
+	}
+	return send(conn, response{Result: text})
+}
+
+// result does what a request asks.
+func (s *Server) result(ctx context.Context, line []byte) (any, error) {
 	var req request
 	if err := json.Unmarshal(line, &req); err != nil {
-		return response{Error: "a request is one JSON object on a line: " + err.Error()}
+		return nil, fmt.Errorf("a request is one JSON object on a line: %w", err)
 	}
 	handler, ok := s.handlers[req.Request]
 	if !ok {
 		known := slices.Sorted(maps.Keys(s.handlers))
-		return response{Error: fmt.Sprintf("no request %q; known are: %s", req.Request, strings.Join(known, ", "))}
+		return nil, fmt.Errorf("no request %q; known are: %s", req.Request, strings.Join(known, ", "))
 	}
-	result, err := handler(ctx, req.Args)
-	if err != nil {
-		return response{Error: err.Error()}
-	}
-	text, err := json.Marshal(result)
-	if err != nil {
-		return response{Error: "encode the answer: " + err.Error()}
-	}
-	return response{Result: text}
+	return handler(ctx, req.Args)
 }

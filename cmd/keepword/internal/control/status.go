@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
 
 // Status is what the daemon tells of itself. The names of its JSON members are
 // relied upon by scripts (keepword status --json): members may be added, none is
@@ -39,6 +43,7 @@ type Status struct {
 	LostSight []LostSight       `json:"lost_sight"`
 	Memory    Memory            `json:"memory"`
 	Events    Events            `json:"events"`
+	History   History           `json:"history"`
 }
 
 // Reload is the result of reading the configuration again.
@@ -97,4 +102,30 @@ type Memory struct {
 type Events struct {
 	Dropped     uint64 `json:"dropped"`
 	WriteErrors uint64 `json:"write_errors"`
+}
+
+// History is the state of the memory of servers.
+type History struct {
+	Entries int `json:"entries"`       // servers that are remembered
+	Open    int `json:"breakers_open"` // those of them whose breaker is open or half open
+	// Store is "ok", "memory only" where nothing will be there after a restart, or "not
+	// written" where a write failed and is tried again. Reason says why.
+	Store       string `json:"store"`
+	Reason      string `json:"reason,omitempty"`
+	WriteErrors uint64 `json:"write_errors"`
+	// Skipped entries of the file could not be understood, and stay in it.
+	Skipped int `json:"skipped"`
+}
+
+// ServerQuery says which servers a request is about. A port 0 means every port.
+type ServerQuery struct {
+	Servers []netip.AddrPort `json:"servers,omitempty"`
+	All     bool             `json:"all,omitempty"`
+}
+
+// Matches says whether q is about a server.
+func (q *ServerQuery) Matches(server netip.AddrPort) bool {
+	return q.All || slices.ContainsFunc(q.Servers, func(s netip.AddrPort) bool {
+		return s == server || s.Port() == 0 && s.Addr() == server.Addr()
+	})
 }

@@ -22,7 +22,7 @@ const labelled = 12
 func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	t := &text{zone: now.Location()}
 	page.Wrap(&t.buf, "", fmt.Sprintf("keepword %s, process %d, up %s, since %s",
-		s.Version, s.PID, age(now.Sub(s.Started)), t.time(s.Started)))
+		s.Version, s.PID, Age(now.Sub(s.Started)), t.time(s.Started)))
 	t.fact("mode", s.Mode)
 	t.fact("ports", join(s.Ports))
 	t.fact("hooks", strings.Join(s.Hooks, ", "))
@@ -34,6 +34,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if s.Events.Dropped > 0 || s.Events.WriteErrors > 0 {
 		t.fact("events", fmt.Sprintf("%d lost, %d writes failed", s.Events.Dropped, s.Events.WriteErrors))
 	}
+	t.fact("history", s.History.String())
 	if s.Table != nil {
 		t.fact("table", fmt.Sprintf("%d packets queued, %d fragments dropped, %d untracked", s.Table.Queued, s.Table.Fragments, s.Table.Untracked))
 	}
@@ -52,6 +53,18 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	})
 	_, err := w.Write(t.buf.Bytes())
 	return err
+}
+
+// String says in words how h fares.
+func (h *History) String() string {
+	text := fmt.Sprintf("%d servers, %d of them with an open breaker", h.Entries, h.Open)
+	if h.Reason != "" {
+		text += "; " + h.Store + ": " + h.Reason
+	}
+	if h.Skipped > 0 {
+		text += fmt.Sprintf("; %d entries of the file not understood", h.Skipped)
+	}
+	return text
 }
 
 func (s *Status) config(t *text) string {
@@ -148,8 +161,8 @@ func octets(n uint64) string {
 	return fmt.Sprintf("%d octets", n)
 }
 
-// age writes d in its two largest units.
-func age(d time.Duration) string {
+// Age writes d in its two largest units.
+func Age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d >= day:

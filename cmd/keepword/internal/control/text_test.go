@@ -33,6 +33,8 @@ func aStatus() *Status {
 		LostSight: []LostSight{{Cause: "queue_full", Policy: "pass", Count: 1}},
 		Memory:    Memory{Used: 12 << 20, Limit: 512 << 20},
 		Events:    Events{Dropped: 5, WriteErrors: 1},
+		History: History{Entries: 1234, Open: 3, Store: "not written", WriteErrors: 2, Skipped: 1,
+			Reason: "history /var/lib/keepword/history.db: write /var/lib/keepword/history.db: no space left on device"},
 	}
 }
 
@@ -70,7 +72,7 @@ func TestAFreshDaemonsStatusReadsWell(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 7, 0, time.UTC)
 	golden(t, "fresh.txt", render(t, &Status{
 		Version: "1.2.3", PID: 1, Started: now.Add(-2 * time.Second), Mode: "observe", Ports: []uint16{25}, Hooks: []string{"forward"},
-		Engine: "portable", Expression: "native", Offload: "off", Memory: Memory{Limit: 512 << 20},
+		Engine: "portable", Expression: "native", Offload: "off", Memory: Memory{Limit: 512 << 20}, History: History{Store: "ok"},
 	}, now))
 }
 

@@ -1,8 +1,8 @@
 // Package metrics shows the daemon's counters to Prometheus.
 //
 // Nothing is counted here: a Collector asks for a snapshot at each scrape. Of the
-// metrics that are promised, keepword_offloaded_flows, keepword_offloaded_bytes_total
-// and keepword_history_entries have no source in this version and are absent, not 0.
+// metrics that are promised, keepword_offloaded_flows and keepword_offloaded_bytes_total
+// have no source in this version and are absent, not 0.
 package metrics
 
 import (
@@ -54,11 +54,13 @@ var (
 	stale      = desc("stale_verdicts_total", "Verdicts on packets that the kernel no longer had.")
 	memory     = desc("memory_bytes", "Memory that the flow tables hold.")
 	memoryMax  = desc("memory_limit_bytes", "Memory that the flow tables may hold.")
+	entries    = desc("history_entries", "Servers in the history.")
+	unwritten  = desc("history_write_errors_total", "Times that the history could not be written to its file, or the file not be used.")
 	reloadOK   = desc("config_last_reload_successful", "1 where the last reading of the configuration succeeded, else 0.")
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion")
 )
 
-var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, reloadOK, buildInfo}
+var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, entries, unwritten, reloadOK, buildInfo}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("keepword_"+name, help, labels, nil)
@@ -120,6 +122,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(memory, s.Memory.Used)
 	gauge(memoryMax, s.Memory.Limit)
+	gauge(entries, uint64(s.History.Entries))
+	counter(unwritten, s.History.WriteErrors)
 	ok := uint64(1) // the daemon does not start on a configuration that it cannot read
 	if s.Reload != nil && s.Reload.Error != "" {
 		ok = 0

@@ -15,7 +15,6 @@ type violation struct {
 // mended one is taken out here.
 var known = []violation{
 	{"a 220 that comes late is let through where an unknown verb waits for its reply", []truth{T3}, (*view).isGrantedLate, 2},
-	{"commands behind a STARTTLS with letters behind it are let through, and it is granted", []truth{T3}, (*view).isCrowded, 2},
 }
 
 // isGrantedLate says that behind the reply to a question there was another, a 220, where the
@@ -30,18 +29,6 @@ func (s *view) isGrantedLate() bool {
 			if s.said[n].code == 220 && verb != "NOOP" && !slices.Contains(actions, verb) {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// isCrowded says that commands stood behind a question that is none by the book when it
-// was granted.
-func (s *view) isCrowded() bool {
-	for k, c := range s.asked {
-		if asksTLS(c.text()) && !isQuestion(c.text()) && k+1 < len(s.said) && s.said[k+1].code == 220 &&
-			s.w.trace.when(fromEast, s.said[k+1].start())[toEast] > c.end() {
-			return true
 		}
 	}
 	return false

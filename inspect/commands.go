@@ -97,9 +97,13 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		h.parsed = h.stream.Next()
 		p.pass(s)
 	case s.led.Took(starttls.StepAsked):
-		// Its STARTTLS was refused, and what it sent without waiting for that would be read
-		// as commands.
-		return p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
+		// Its STARTTLS was refused: there is no 220 to wait for any more, and the server
+		// would read commands.
+		action := s.rules.Action(verdict.EarlyClientHello)
+		if action == verdict.Delay {
+			action = verdict.Kill
+		}
+		return p.actAs(s, verdict.EarlyClientHello, action, toServer, 0, nil)
 	default:
 		return false
 	}

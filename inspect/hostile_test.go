@@ -226,6 +226,19 @@ func TestRepliesAndOctetsOutOfTheirTurnEndTheConnection(t *testing.T) {
 			w.c("text\r\n")
 			w.s("250 queued\r\n")
 		}},
+		"a late 220 of two lines, with a command between": {setup{}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.s("250 a box says\r\n")
+			w.s("220-ready\r\n")
+			w.c(message)
+			w.s("220 go\r\n")
+		}},
+		"a late 220 to a verb that nobody knows, behind a box's refusal": {setup{}, func(w *wire) {
+			w.c("STARTTLS\r\n")
+			w.s("454 a box says\r\n")
+			w.c("RSMAIL FROM:<a@b>\r\n")
+			w.s("220 go\r\n")
+		}},
 		"an answer that begins before the question": {setup{}, func(w *wire) {
 			w.s("2")
 			w.c("STARTTLS\r\n")

@@ -35,7 +35,7 @@ var sentences = [v.Findings]string{
 	v.ImplicitTLS:                 "The client began TLS at once, without STARTTLS",
 	v.XAnonymoustls:               "The client asked for TLS with Exchange's X-ANONYMOUSTLS",
 	v.CommandInjection:            "The client's side sent octets between STARTTLS and its answer; a careless server would run them inside TLS: %d",
-	v.EarlyClientHello:            "The client began TLS before its STARTTLS was answered",
+	v.EarlyClientHello:            "The client began TLS although its STARTTLS had not been answered 220",
 	v.ResponseInjection:           "Octets followed the server's 220 in clear text; a careless client would believe them inside TLS: %d",
 	v.AuthBeforeTLS:               "The client had authenticated in clear text before it began TLS; the session may be somebody else's",
 	v.AuthInClear:                 "The client sent AUTH in clear text although the server offers STARTTLS",

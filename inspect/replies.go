@@ -58,17 +58,17 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 	if ev.Final {
 		p.say(s, SaidReply, uint16(ev.Code))
 	}
-	// No other command of RFC 5321 is answered 220 (§4.2.2), nor is a NOOP in the place of a
+	// No other command is answered 220 (RFC 5321 §4.2.2) but XCLIENT, nor is a NOOP in the place of a
 	// refused one: it is a second answer to STARTTLS, and its sender begins TLS now.
-	late := ev.Code == 220 && (s.led.State() == starttls.Asked || s.led.Took(starttls.StepAnswered)) && !ev.Surplus &&
-		(ev.To.Verb != smtp.VerbUnknown || s.led.Took(starttls.StepCorrected)) && // XCLIENT is answered 220
-		ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
+	asked := s.led.Took(starttls.StepAnswered) || s.led.State() == starttls.Asked && ev.To.Verb != smtp.VerbUnknown
+	late := ev.Code == 220 && asked && !ev.Surplus &&
+		ev.To.Verb != smtp.VerbXCLIENT && ev.To.Verb != smtp.VerbGreeting && ev.To.Verb != smtp.VerbSTARTTLS && ev.To.Verb != smtp.VerbXANONYMOUSTLS
 	if late && ev.First && p.act(s, verdict.SurplusReply, toClient, ev.Code, ev.Text) {
 		return
 	}
 	switch {
 	case ev.Surplus:
-		if ev.Final {
+		if begins := ev.Code == 220; begins && ev.First || !begins && ev.Final { // who says 220 begins TLS
 			p.surplus(s, ev)
 		}
 	case ev.To.Note != noRefusal && ev.Code == 0 && !isNumber(ev.Line[:min(len(ev.Line), 1)]): // noise, which clients skip

@@ -32,6 +32,8 @@ type Fixture struct {
 	// Told says that a client whose connection is ended waits for a reply in clear text, so
 	// that it is told 421.
 	Told bool
+	// Opens says that one such finding opens the circuit breaker.
+	Opens bool
 	// Refusal is the code that the client gets where its command is refused.
 	Refusal string
 	// Healed says what is wrong where the action is correct, "" for nothing.
@@ -126,6 +128,14 @@ func (f *Fixture) events(m setting) (list []string) {
 		list = append(list, Report{f.Finding, a}.String())
 	}
 	return list
+}
+
+// changes returns the changes of the circuit breaker that are due.
+func (f *Fixture) changes(m setting) []string {
+	if f.effect(m) == v.Hide || f.Opens && m.action != v.Pass {
+		return []string{opened}
+	}
+	return nil
 }
 
 // counts returns what must be counted, each as often as it must be.

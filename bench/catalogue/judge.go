@@ -23,25 +23,43 @@ type event struct {
 	finding, action, mode, reason string
 	// signature is the event's signature_id; 0 where none is given.
 	signature int
+	// change is that of the circuit breaker's state, in place of a finding.
+	change string
 }
+
+// opened is the change in which the circuit breaker takes an offer away, and the
+// signature_id of its event.
+const (
+	opened          = "closed to open"
+	openedSignature = 1_990_101
+)
 
 // judgeEvents says what is wrong with the events of a play.
 func judgeEvents(f *Fixture, m setting, got []event) (faults []string) {
-	var names []string
+	var names, changes []string
 	for _, e := range got {
-		names = append(names, e.finding+" "+e.action)
 		if e.mode != m.mode.String() {
 			faults = append(faults, fmt.Sprintf("%s is reported in mode %s", e.finding, e.mode))
 		}
 		if !isSentence(e.reason) {
 			faults = append(faults, fmt.Sprintf("%s has the reason %q", e.finding, e.reason))
 		}
-		if want := signatures[e.finding]; e.signature != 0 && e.signature != want {
+		want := signatures[e.finding]
+		if e.change != "" {
+			want = openedSignature
+			changes = append(changes, e.change)
+		} else {
+			names = append(names, e.finding+" "+e.action)
+		}
+		if e.signature != 0 && e.signature != want {
 			faults = append(faults, fmt.Sprintf("%s has signature_id %d, want %d", e.finding, e.signature, want))
 		}
 	}
 	if want := f.events(m); !slices.Equal(names, want) {
 		faults = append(faults, fmt.Sprintf("reported %q, want %q", names, want))
+	}
+	if want := f.changes(m); !slices.Equal(changes, want) {
+		faults = append(faults, fmt.Sprintf("the breaker goes %q, want %q", changes, want))
 	}
 	return faults
 }

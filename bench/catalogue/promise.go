@@ -49,7 +49,7 @@ func promise() []*Fixture {
 			Play:    script(introduced(offer), s("250 again\r\n"))},
 		{Finding: v.PlaintextFromClientAfter220,
 			Play: script(introduced(offer), c(startTLS), s(ready), c(mail))},
-		{Finding: v.PlaintextFromServerAfter220,
+		{Finding: v.PlaintextFromServerAfter220, Opens: true,
 			Play: script(agreed(), s("500 what?\r\n"))},
 		{Finding: v.SilenceAfter220,
 			Special: "log after 10 s, the action after 60 s; with pass nothing is timed or counted. In real time only the first limit is waited for",

@@ -38,12 +38,11 @@ func newPureWire(c policy.Config) *pureWire {
 
 // Finding is inspect.Sink's.
 func (w *pureWire) Finding(f *inspect.FindingRecord) {
-	if f.Breaker.Changed() {
-		return // no finding of its own
+	e := event{finding: f.Finding.String(), action: f.Action.String(), mode: f.Mode.String(), reason: f.Reason}
+	if c := f.Breaker; c.Changed() {
+		e.change = c.From.String() + " to " + c.To.String()
 	}
-	w.events = append(w.events, event{
-		finding: f.Finding.String(), action: f.Action.String(), mode: f.Mode.String(), reason: f.Reason,
-	})
+	w.events = append(w.events, e)
 }
 
 // FlowEnd is inspect.Sink's.

@@ -123,12 +123,11 @@ func reported(lines []byte) (map[netip.Addr][]event, error) {
 			return nil, fmt.Errorf("event %.200q: %w", line, err)
 		}
 		told := func(key string) string { return strings.Join(a.Alert.Metadata[key], " ") }
-		// A change of the circuit breaker is no finding: its cause has been told.
-		if a.EventType != "alert" || told("finding") == "" || told("breaker") != "" {
+		if a.EventType != "alert" || told("finding") == "" {
 			continue
 		}
 		all[a.DestIP] = append(all[a.DestIP], event{
-			finding: told("finding"), action: told("action"), mode: told("mode"), reason: told("reason"), signature: a.Alert.SignatureID,
+			finding: told("finding"), action: told("action"), mode: told("mode"), reason: told("reason"), signature: a.Alert.SignatureID, change: told("breaker"),
 		})
 	}
 	return all, nil

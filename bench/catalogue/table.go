@@ -30,7 +30,7 @@ is how many cases went as they must; where not all did, it says of how many.
   In observe each packet is accepted at once and unaltered, and none is sent. In enforce the
   action is carried out: killed, both ends are reset, the client has its 421 where it waits for
   a reply, the last packet and what follows does not arrive; corrected and refused, what both
-  ends hear, in the same length; held, the time; hidden, the next session's EHLO reply;
+  ends hear, in the same length; held, the time; hidden, the breaker's event and the next session's EHLO reply;
   with log and pass every packet arrives as it was sent.
 - **replay**: the play is a capture for `+"`keepword replay`"+`, with and without `+"`--inline`"+`, the
   action again set in all places. The event has the id, the number, the action, the mode and a

@@ -76,8 +76,7 @@ type result struct {
 	rests      int // judged
 	checks     [truths]int
 	fallen     [truths]int
-	falls      []fall         // the first of them
-	known      map[string]int // rests of runs in which a known violation was seen
+	falls      []fall // the first of them
 }
 
 // maxFalls are kept of a search, each with what it takes to see it again.
@@ -86,7 +85,7 @@ const maxFalls = 5
 // explore plays all runs of a scene with at most depth departures, until enough returns
 // true.
 func explore(s scene, depth int, enough func(*result) bool) *result {
-	r := &result{scene: s, depth: depth, known: map[string]int{}}
+	r := &result{scene: s, depth: depth}
 	c, e := &chooser{depth: depth}, newEngine(&s)
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -154,9 +153,6 @@ func (w *world) run(r *result, fresh func() bool) {
 		for t, n := range v.checks {
 			r.checks[t] += n
 		}
-		for _, name := range v.known {
-			r.known[name]++
-		}
 		if len(v.fallen) > 0 {
 			for _, sentence := range v.fallen {
 				r.fallen[about(sentence)]++
@@ -211,7 +207,7 @@ func (s *scene) begin(c *chooser, e *engine) *world {
 func again(s scene, depth int, f fall, story func(format string, args ...any)) *result {
 	w := s.begin(&chooser{depth: depth, picks: f.path}, newEngine(&s))
 	w.story = story
-	r := &result{known: map[string]int{}}
+	r := &result{}
 	w.run(r, func() bool { return true })
 	return r
 }
@@ -224,9 +220,6 @@ func (r *result) add(o *result) {
 	for t := range truths {
 		r.checks[t] += o.checks[t]
 		r.fallen[t] += o.fallen[t]
-	}
-	for name, n := range o.known {
-		r.known[name] += n
 	}
 }
 

@@ -38,7 +38,7 @@
 //     that no octet is kept back is judged at the end, when no timer is left.
 //
 // TCP itself is played fair here: nothing is lost, repeated or forged (bench/schedule does
-// that). Violations that are not mended yet are in known.go, and counted.
+// that).
 package main
 
 import (
@@ -71,7 +71,7 @@ func main() {
 // report explores scenes and prints what was found. It says whether all truths held.
 func report(list []scene, depth int) bool {
 	began := time.Now()
-	total := &result{depth: depth, known: map[string]int{}}
+	total := &result{depth: depth}
 	fmt.Printf("%-8s %-27s %5s %10s %10s %9s\n", "policy", "chain", "depth", "runs", "states", "rests")
 	for r := range search(list, depth) {
 		fmt.Println(r)
@@ -85,9 +85,6 @@ func report(list []scene, depth int) bool {
 	fmt.Printf("\n%-12s %12s %9s\n", "truth", "checks", "fell")
 	for t := range truths {
 		fmt.Printf("%-12v %12d %9d\n", t, total.checks[t], total.fallen[t])
-	}
-	for _, k := range known {
-		fmt.Printf("known: %s (%v), at %d rests\n", k.name, k.breaks, total.known[k.name])
 	}
 	fmt.Printf("%.0f s\n", time.Since(began).Seconds())
 	return total.fallen == [truths]int{}

@@ -84,7 +84,15 @@ func (s *server) digest(h *maphash.Hash) {
 
 // greet opens the dialogue.
 func (s *server) greet(w *world) {
-	w.say(s, west, greetings[w.choose(len(greetings), false)])
+	s.say(w, greetings[w.choose(len(greetings), false)])
+}
+
+// say says a reply. With 421 the server leaves (RFC 5321 section 3.8).
+func (s *server) say(w *world, reply string) {
+	if strings.HasPrefix(reply, "421") {
+		s.talk = silent
+	}
+	w.say(s, west, reply)
 }
 
 func (s *server) take(w *world, _ side, seg segment) {
@@ -143,7 +151,10 @@ func (s *server) takeLine(w *world, line string, i item) {
 	case verb == "EHLO":
 		reply := offers[w.choose(len(offers), false)]
 		s.offered = strings.Contains(strings.ToUpper(reply), "STARTTLS")
-		w.say(s, west, reply)
+		s.say(w, reply)
+		if s.talk == silent {
+			return
+		}
 	case verb == "QUIT":
 		w.say(s, west, "221 2.0.0 Bye\r\n")
 		s.talk = silent
@@ -186,6 +197,6 @@ func (s *server) takeQuestion(w *world, line string) {
 		w.say(s, west, a.text)
 		w.say(s, west, a.behind)
 	} else {
-		w.say(s, west, a.text+a.behind)
+		s.say(w, a.text+a.behind)
 	}
 }

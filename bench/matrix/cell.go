@@ -293,7 +293,7 @@ func (c *cell) judge(p passage, events []lab.Event) {
 	s.truth = truthOf(s.passage)
 	c.sessions = append(c.sessions, s)
 
-	if c.setting != enforce || c.row.honest {
+	if c.setting != enforce || c.row.honest && !(c.column.name == heedless && s.ended) {
 		c.faults = append(c.faults, s.altered()...)
 	} else {
 		c.faults = append(c.faults, s.broken()...)
@@ -322,7 +322,7 @@ func (c *cell) judge(p passage, events []lab.Event) {
 // wantOutcome is what the flow event must say.
 func (c *cell) wantOutcome(s session) string {
 	want := s.truth.outcome(s.ended)
-	if c.row.starttls == "hide" && c.setting == enforce && s.truth.offered && want != "upgraded" {
+	if c.row.starttls == "hide" && c.setting == enforce && s.truth.offered && want != "upgraded" && want != "killed" {
 		return "hidden"
 	}
 	return want

@@ -149,6 +149,6 @@ var remarks = map[string]remark{
 // heedless is the client that does not read the code of the answer to STARTTLS.
 const heedless = "openssl s_client"
 
-// babble are the findings that its TLS is, read as the lines that a server takes it for,
-// and the server's answers to them.
-var babble = []string{"bare-newline", "nul-octet", "line-too-long", "reply-malformed", "unauthorised-pipelining"}
+// babble are the findings that its TLS is behind a refusal, in observe read as the lines that
+// a server takes it for, and the server's answers to them.
+var babble = []string{"bare-newline", "nul-octet", "line-too-long", "reply-malformed", "unauthorised-pipelining", "early-client-hello"}

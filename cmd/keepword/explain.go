@@ -144,7 +144,7 @@ func sessionsOf(ctx context.Context, e *env, opt explainOptions, id int64) ([]re
 		return nil, err
 	}
 	cfg.Mode = verdict.Observe
-	err = inspectCapture(ctx, cfg, replaying{passive: true, ignoreChecksums: true, timed: true}, in, path, explain.Only{ID: id, Next: kept})
+	err = inspectCapture(ctx, cfg, replaying{passive: true, ignoreChecksums: true}, in, path, explain.Only{ID: id, Next: kept})
 	return all(kept), err
 }
 

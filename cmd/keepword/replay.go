@@ -13,7 +13,6 @@ import (
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/report"
 	"keepword/cmd/keepword/internal/store"
-	"keepword/dataplane"
 	"keepword/dataplane/pcap"
 	"keepword/inspect"
 	"keepword/inspect/history"
@@ -110,7 +109,6 @@ func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptio
 type replaying struct {
 	passive, ignoreChecksums bool
 	seed                     uint64 // where the flows' ids begin
-	timed                    bool   // each packet at its own time, and not at its batch's; passive only
 }
 
 // inspectCapture inspects the capture in r, whose name is path. What is remembered of
@@ -128,30 +126,7 @@ func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io
 		History:    history.New(history.Config{Servers: store.MaxServers, Breaker: breakerLimits(cfg)}),
 		Account:    account,
 	})
-	var inspector dataplane.Inspector = p
-	if how.timed {
-		inspector = &timed{next: p}
-	}
-	stats, err := pcap.Replay(ctx, r, path, inspector, pcap.Options{IgnoreChecksums: how.ignoreChecksums})
+	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: how.ignoreChecksums})
 	p.Flush(stats.Last)
 	return err
-}
-
-// timed gives packets one by one, each at its own time. What is lent until the next call of
-// Inspect does not live to the batch's end, so that it is for inspection that alters nothing.
-type timed struct {
-	next dataplane.Inspector
-	one  dataplane.Batch
-}
-
-// Inspect decides every packet of b.
-func (t *timed) Inspect(b *dataplane.Batch) {
-	for i := range b.Packets {
-		t.one.Reset(min(b.Now, max(t.one.Now, b.Packets[i].Time)))
-		t.one.Packets = b.Packets[i : i+1]
-		t.next.Inspect(&t.one)
-	}
-	t.one.Reset(b.Now)
-	t.one.Packets = nil
-	t.next.Inspect(&t.one)
 }

@@ -26,6 +26,7 @@ const (
 	VerbTURN          // RFC 821; deprecated by RFC 5321 F.1
 	VerbATRN          // RFC 2645
 	VerbETRN          // RFC 1985
+	VerbXCLIENT       // Postfix's; 220 answers it
 	VerbPROXY         // no command: what HAProxy's PROXY protocol, version 1, puts before all
 	VerbGreeting      // no verb: what the server's greeting answers
 	VerbAuthResponse  // no verb: a client's answer to 334
@@ -35,7 +36,7 @@ const (
 )
 
 var verbNames = [verbs]string{"?", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY",
-	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "PROXY", "greeting", "auth response", "end of mail data", "BDAT LAST"}
+	"EXPN", "HELP", "STARTTLS", "X-ANONYMOUSTLS", "AUTH", "TURN", "ATRN", "ETRN", "XCLIENT", "PROXY", "greeting", "auth response", "end of mail data", "BDAT LAST"}
 
 // String returns the verb as the RFCs write it.
 func (v Verb) String() string {
@@ -122,6 +123,8 @@ func lookup(token []byte) Verb {
 		return VerbATRN
 	case packETRN:
 		return VerbETRN
+	case packXCLIENT:
+		return VerbXCLIENT
 	case packPROXY:
 		return VerbPROXY
 	}
@@ -146,6 +149,7 @@ const (
 	packATRN     = 'A'<<24 | 'T'<<16 | 'R'<<8 | 'N'
 	packPROXY    = 'P'<<32 | 'R'<<24 | 'O'<<16 | 'X'<<8 | 'Y'
 	packETRN     = 'E'<<24 | 'T'<<16 | 'R'<<8 | 'N'
+	packXCLIENT  = 'X'<<48 | 'C'<<40 | 'L'<<32 | 'I'<<24 | 'E'<<16 | 'N'<<8 | 'T'
 	packSTARTTLS = 'S'<<56 | 'T'<<48 | 'A'<<40 | 'R'<<32 | 'T'<<24 | 'T'<<16 | 'L'<<8 | 'S'
 )
 

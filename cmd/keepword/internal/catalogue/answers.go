@@ -117,13 +117,13 @@ var answers = map[verdict.Finding]Entry{
 		RFC:   []string{"RFC 5321 section 4.2"},
 		Rule:  "Every command gets exactly one reply; but for 421 a server sends none on its own.",
 		Wire: "The server's side sends a reply, other than 421, though no command waits for one; or another command " +
-			"is answered 220 after STARTTLS was asked for.",
+			"is answered 220 after STARTTLS was asked for; or a reply was there, or had begun, before its command.",
 		Why: "From there on every reply is taken for that of the next command. Where one of them is for STARTTLS, " +
 			"the client may begin TLS on the word of somebody who is not the server.",
 		Who: "A box that answers and lets the command through all the same, so that the server answers too. No " +
 			"product is known to us for sure.",
 		Default: "Ends the connection where it touches STARTTLS: a second answer to it, a 220 to a later command, or a " +
-			"client that asks for STARTTLS after such a reply. Any other surplus reply is at most reported: out " +
+			"client that asks for STARTTLS, or sends a command that is to be refused, after such a reply. Any other surplus reply is at most reported: out " +
 			"of step is not yet betrayed.",
 		Advice: "Find who sent the second reply: its text often names the program. Behind `smuggling` that was let " +
 			"through, a surplus 2xx is `smuggling-confirmed`.",

@@ -11,7 +11,7 @@ var injection = map[verdict.Finding]Entry{
 		Rule:  "After STARTTLS the client sends nothing until it has the reply.",
 		Wire: "Octets of the client behind `STARTTLS` CRLF and before its answer, in the same segment or a later " +
 			"one, that can't begin a ClientHello. Also a ClientHello that came early, where the answer then is no " +
-			"220.",
+			"220; and octets behind what only looks like STARTTLS (`STARTTLSX`), where the server grants it.",
 		Why: "A careless server keeps them in its buffer and runs them as the first commands inside TLS, as if the " +
 			"client had sent them there. Whoever can write into the path puts commands before the client's own, " +
 			"and so can read its password and its messages.",
@@ -30,13 +30,15 @@ var injection = map[verdict.Finding]Entry{
 		Title: "ClientHello sent before the answer to STARTTLS",
 		RFC:   []string{"RFC 3207 section 4"},
 		Rule:  "After STARTTLS the client sends nothing until it has the reply.",
-		Wire:  "As `command-injection`, but the octets are a TLS ClientHello.",
+		Wire: "As `command-injection`, but the octets are a TLS ClientHello. Also a ClientHello of a client whose " +
+			"STARTTLS was refused.",
 		Why: "A server that empties its buffer before TLS, as it should since 2011, throws the ClientHello away: " +
 			"both sides then wait for each other. If the answer is no 220, the ClientHello is read as commands.",
-		Who: "No client is known to us for sure. It saves a round trip, and somebody will try.",
+		Who: "It saves a round trip, and somebody will try. `openssl s_client` begins TLS whatever the answer is.",
 		Default: "Holds it back until the answer is there: behind a 220 it goes on, and nobody loses anything; behind " +
 			"any other answer it is `command-injection`. It waits 10 s at most; then the client repeats it by " +
-			"itself.",
+			"itself. Where the refusal has been given already, the connection is ended: the server would read TLS " +
+			"as commands.",
 		Advice: "Nothing; report it to the client's makers.",
 		Next:   "Nothing to do; the client is hasty.",
 	},
@@ -46,7 +48,8 @@ var injection = map[verdict.Finding]Entry{
 		RFC:   []string{"RFC 3207 section 4", "RFC 3207 section 4.2"},
 		Rule:  "After its 220 the server sends nothing but TLS.",
 		Wire: "Octets of the server behind its 220 and before the client's ClientHello that are not due there: " +
-			"clear text, or a ServerHello that nobody asked for.",
+			"clear text, or a ServerHello that nobody asked for. Also a bare CR or a NUL within the 220's line, " +
+			"with text behind it, which some clients read as another reply.",
 		Why: "A careless client keeps them and reads them inside TLS as replies of the server that it has just " +
 			"authenticated: whoever writes into the path answers in its place, and so decides what the client " +
 			"does next.",

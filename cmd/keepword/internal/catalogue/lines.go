@@ -11,8 +11,9 @@ var lines = map[verdict.Finding]Entry{
 		Rule:  "Mail data ends with CRLF.CRLF and with nothing else.",
 		Wire: "In mail data, a dot between line ends that are not both CRLF (`LF.LF`, `LF.CRLF`, `CRLF.LF`, " +
 			"`CR.CR`, `CR.CRLF`, `CRLF.CRCRLF` and the other mixtures, also with NULs between), and behind it a " +
-			"line that reads as a command: the first line as any command, one of the next 24 as MAIL. Octets of " +
-			"BDAT are read in the same way, as a server may relay them by DATA; there CRLF.CRLF is ordinary " +
+			"line that reads as a command: the first line as any command (MAIL and RCPT with a path, STARTTLS, BDAT " +
+			"with a number however they are written, the others in capitals), one of the next 63 as MAIL or BDAT; " +
+			"lines that begin with a verb are not counted, as they cost a server nothing. Octets of BDAT are read in the same way, as a server may relay them by DATA; there CRLF.CRLF is ordinary " +
 			"content.",
 		Why: "The sending side saw one message. A server that takes such a dot for the end sees two, and the " +
 			"second may claim any sender of the first server's domains: SPF and DMARC by SPF agree, since it " +
@@ -22,7 +23,8 @@ var lines = map[verdict.Finding]Entry{
 			"since; Cisco Secure Email with CR and LF handling set to \"Clean\", which makes true line ends of bare " +
 			"ones.",
 		Default: "Ends the connection before the line that reads as a command has left whole. Only the two together " +
-			"count: bare line ends, dots and quoted dialogues are ordinary in mail and are let through.",
+			"count: bare line ends, dots, quoted dialogues, and prose such as `Mail from: Bob Miller` or `Quit` " +
+			"behind a lone dot, are ordinary in mail and are let through. The client is told 421 and why.",
 		Advice: "An attack, or a test of your own. Have the servers take CRLF.CRLF alone: Postfix " +
 			"`smtpd_forbid_bare_newline = normalize` (3.9, and 3.8.5, 3.7.10, 3.6.14, 3.5.24 on), Exim from " +
 			"4.97.1, sendmail from 8.18.1; Cisco Secure Email: CR and LF handling \"Allow\". Look at the client's " +
@@ -34,13 +36,14 @@ var lines = map[verdict.Finding]Entry{
 		Title: "Server took a hidden end of mail data for a true one",
 		RFC:   []string{"RFC 5321 section 4.1.1.4", "RFC 5321 section 2.3.8"},
 		Rule:  "One message gets one reply at its end.",
-		Wire:  "Behind a `smuggling` that was let through, a positive reply of the server that no command waits for.",
+		Wire: "A positive reply of the server that no command waits for: to mail data that go on, or behind a " +
+			"`smuggling` that was let through.",
 		Why: "The server took the false end for a true one and the rest for a second message. It can be made to " +
 			"accept forged mail, and just was.",
 		Who: "Servers as those named at `smuggling`, not updated.",
-		Default: "Ends the connection, and names the server: it is vulnerable. With the default action of `smuggling` " +
-			"it never comes so far; it is met in mode observe, in replay, and where `smuggling` is set to `log` " +
-			"or `pass`.",
+		Default: "Ends the connection, and names the server: it is vulnerable. The default action of `smuggling` comes " +
+			"before it; it is met in mode observe, in replay, where `smuggling` is set to `log` or `pass`, and where " +
+			"a server takes an end that keepword does not know.",
 		Advice: "Update the server at once, or have it take CRLF.CRLF alone; see `smuggling`. Look for what the " +
 			"second message was: it is in the server's log under the same connection.",
 		Next: "Update the server at once; look in its log for the second message.",

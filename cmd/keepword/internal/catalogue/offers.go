@@ -25,7 +25,7 @@ var offers = map[verdict.Finding]Entry{
 			"here: somebody between takes it away. Offered nowhere: mend the server's certificate. If its " +
 			"administrator meant it: `keepword history forget ADDRESS`. Where clear text is not acceptable, " +
 			"`starttls: require`.",
-		Next: "Compare with the offer seen beside the server; if the change was meant, forget ADDRESS.",
+		Next: "Ask the server beside it for its offer. Changed on purpose: keepword history forget ADDRESS.",
 	},
 	verdict.EHLORefused: {
 		Signature: signatureBase + 14, Rev: 1, Severity: serious,
@@ -43,14 +43,14 @@ var offers = map[verdict.Finding]Entry{
 			"simply be old, and is no finding.",
 		Advice: "Switch off the SMTP inspection of the box between (PIX: `no fixup protocol smtp 25`). If the server " +
 			"was replaced by an older one on purpose: `keepword history forget ADDRESS`.",
-		Next: "Switch off SMTP inspection between; if the server was changed on purpose, forget ADDRESS.",
+		Next: "Switch off SMTP inspection between. Changed on purpose: keepword history forget ADDRESS.",
 	},
 	verdict.OfferMasked: {
 		Signature: signatureBase + 15, Rev: 1, Severity: serious,
 		Title: "Keyword of the EHLO reply overwritten on its way",
 		RFC:   []string{"RFC 5321 section 4.1.1.1", "RFC 3207 section 6"},
 		Rule:  "The EHLO reply is the server's own; no keyword of four or more X is registered.",
-		Wire: "A keyword of the EHLO reply, of four letters or more, is all X, or all X but for a last A: " +
+		Wire: "A keyword of the EHLO reply, of four letters or more, is all X, or all X but for a last letter A to P: " +
 			"`250-XXXXXXXA`, `250-XXXXXXXX`.",
 		Why: "The masked word was very likely STARTTLS: eight letters, and nothing else of the reply tells. " +
 			"Clients see no offer and send in clear text, every time, to a server that has TLS.",

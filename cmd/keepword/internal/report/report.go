@@ -70,8 +70,10 @@ func New(w io.Writer, opt Options) *Report {
 
 // Finding keeps r for its session's block.
 func (r *Report) Finding(f *inspect.FindingRecord) {
-	r.totals.findings++
-	r.servers.of(f.Flow.Server).findings[f.Finding]++
+	if !f.Breaker.Changed() { // it says what follows from a finding that was told
+		r.totals.findings++
+		r.servers.of(f.Flow.Server).findings[f.Finding]++
+	}
 	p, ok := r.pending[f.Flow.ID]
 	switch {
 	case !ok && len(r.pending) >= maxFlows:

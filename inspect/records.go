@@ -110,7 +110,7 @@ func (p *Pipeline) clientRecord(s *session, parser *tlsrecord.Parser, ev tlsreco
 	case tlsrecord.NotTLS:
 		detail = rest
 		if s.half[toClient].ended() { // nobody reads, for example, the client's QUIT
-			p.actAll(s, s.led.Close(), toServer, 0, nil)
+			p.actAll(s, s.led.Close(), toServer, 0, []byte(closedEarly))
 			return
 		}
 	}

@@ -85,9 +85,9 @@ func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code i
 	switch f {
 	case v.HandshakeFailed, v.PlaintextFromClientAfter220, v.PlaintextFromServerAfter220:
 		p.history.Failed(s.client().Addr(), s.server(), p.now)
-	case v.OfferMasked, v.GreetingMasked:
+	case v.OfferMasked, v.GreetingMasked, v.AnsweredForServer, v.UnfitAnswer:
 		s.recall |= stripped
-	case v.OfferRefusedTemporarily:
+	case v.OfferRefused, v.OfferRefusedTemporarily:
 		s.recall.set(stripped, s.recall.has(workedBefore))
 	case v.TLSRateLimited:
 		if s.recall.has(trying) {

@@ -45,11 +45,16 @@ func (w *wire) greets(reply string) {
 	w.s(reply)
 }
 
-// refused plays a session whose STARTTLS gets an answer, to its end.
-func (w *wire) refused(answer string) {
+// asks plays a session up to the answer to its STARTTLS.
+func (w *wire) asks(answer string) {
 	w.greets(offers)
 	w.c("STARTTLS\r\n")
 	w.s(answer)
+}
+
+// refused plays it to its end.
+func (w *wire) refused(answer string) {
+	w.asks(answer)
 	w.c("QUIT\r\n")
 	w.s("221 bye\r\n")
 	w.close()
@@ -296,15 +301,12 @@ func TestARefusedEHLOIsReportedWhereItWasTakenBefore(t *testing.T) {
 func TestStrippedMailIsHeldBackAndNotRefusedForGood(t *testing.T) {
 	c := setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}
 	for name, stripped := range map[string]func(*wire){
-		"offer masked":    func(w *wire) { w.greets("250-mx.example\r\n250 XXXXXXXA\r\n") },
-		"greeting masked": func(w *wire) { w.s("220 ****2**0*\r\n"); w.c("HELO a\r\n"); w.s("250 mx\r\n") },
-		"454 after success": func(w *wire) {
-			w.upgraded()
-			w.another()
-			w.greets(offers)
-			w.c("STARTTLS\r\n")
-			w.s("454 not now\r\n")
-		},
+		"offer masked":                func(w *wire) { w.greets("250-mx.example\r\n250 XXXXXXXA\r\n") },
+		"greeting masked":             func(w *wire) { w.s("220 ****2**0*\r\n"); w.c("HELO a\r\n"); w.s("250 mx\r\n") },
+		"454 after success":           func(w *wire) { w.upgraded(); w.another(); w.asks("454 not now\r\n") },
+		"554 after success":           func(w *wire) { w.upgraded(); w.another(); w.asks("554 no\r\n") },
+		"answered by somebody else":   func(w *wire) { w.asks("250 OK\r\n") },
+		"answered by what is no word": func(w *wire) { w.asks("354 go\r\n") },
 	} {
 		everyHistory(t, c, func(t *testing.T, w *wire) {
 			stripped(w)

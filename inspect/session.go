@@ -368,6 +368,9 @@ func (p *Pipeline) release(s *session) {
 	p.handshakes.put(&s.tls)
 }
 
+// closedEarly is what a handshake failed of that ended with its connection.
+const closedEarly = "the connection was closed before it was done"
+
 // end reports a session that carried any octet, once, and lets it go.
 func (p *Pipeline) end(s *session, reason EndReason) {
 	if s.isDone {
@@ -378,7 +381,7 @@ func (p *Pipeline) end(s *session, reason EndReason) {
 	if !wasKilled && s.phase != passing && s.phase != opening {
 		closing := s.led.Close()
 		for _, f := range closing.List() {
-			p.find(s, f, toServer, 0, nil)
+			p.find(s, f, toServer, 0, []byte(closedEarly))
 		}
 	}
 	p.learnSilence(s)

@@ -42,12 +42,12 @@ box when mail has waited for 500 seconds (here: at once), and sees no offer.`,
 		name: "never", title: "Somebody says 554", verb: "STARTTLS", reply: "554 5.7.0 TLS not available",
 		text: `A refusal for good, in the place of the 220 of a server whose TLS has worked.`,
 		auto: inVain, autoEvents: []string{"offer-refused log"},
-		require: bounced, requireEvents: []string{"offer-refused log", "tls-required refuse"},
+		require: putOff, requireEvents: []string{"offer-refused log", "tls-required kill"},
 	}, {
 		name: "swallowed", title: "A box swallows STARTTLS", box: "pix-answers",
 		text: `It says 250 OK in the place of a server whose TLS has worked.`,
 		auto: inVain, autoEvents: []string{"answered-for-server correct"},
-		require: bounced, requireEvents: []string{"answered-for-server correct", "tls-required refuse"},
+		require: putOff, requireEvents: []string{"answered-for-server correct", "tls-required kill"},
 	},
 }
 

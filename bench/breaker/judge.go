@@ -24,6 +24,9 @@ func (s *story) judge() {
 // judge says what is wrong with an attempt.
 func (a *attempt) judge() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if a.want == noMail {
+		return a.judgeProbe()
+	}
 	if a.result.Outcome != a.want.outcome() || a.result.TLS != (a.want == inTLS) {
 		fault("the mail is %s (TLS: %v), want: %v\n%s", a.result.Outcome, a.result.TLS, a.want, a.result.Transcript)
 	}
@@ -70,6 +73,23 @@ func (a *attempt) judge() (faults []string) {
 	return faults
 }
 
+// judgeProbe says what is wrong with a session that sends no mail.
+func (a *attempt) judgeProbe() (faults []string) {
+	var changes []string
+	for _, e := range a.events {
+		if len(e.Alert.Metadata["breaker"]) > 0 {
+			changes = append(changes, name(e))
+		}
+	}
+	if !slices.Equal(changes, a.wantEvents) || a.state != a.wantState {
+		faults = append(faults, fmt.Sprintf("the breaker is %s by %q, want %s by %q", a.state, changes, a.wantState, a.wantEvents))
+	}
+	if len(a.client.words) == 0 || len(a.server.words) == 0 {
+		faults = append(faults, fmt.Sprintf("nothing was seen: client %q, server %q", a.client.words, a.server.words))
+	}
+	return faults
+}
+
 // judgeMail says what is wrong with what has arrived: each message that was delivered must
 // be there once, octet for octet, and no other.
 func (s *site) judgeMail() (faults []string) {
@@ -80,7 +100,7 @@ func (s *site) judgeMail() (faults []string) {
 	want := 0
 	var seen []*mail
 	for _, a := range s.attempts {
-		if slices.Contains(seen, a.mail) {
+		if a.mail == nil || slices.Contains(seen, a.mail) {
 			continue
 		}
 		seen = append(seen, a.mail)

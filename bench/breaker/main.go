@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -46,24 +47,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if all := faults(stories); len(all) > 0 {
+		// The tables would not tell what has happened.
+		return errors.New("not all is as it should be:\n" + strings.Join(all, "\n"))
+	}
 	var text bytes.Buffer
 	write(&text, stories)
 	if *file != "" {
-		err = os.WriteFile(*file, text.Bytes(), 0o644)
-	} else {
-		_, err = text.WriteTo(out)
+		return os.WriteFile(*file, text.Bytes(), 0o644)
 	}
-	if err != nil {
-		return err
-	}
-	all := faults(stories)
-	for _, f := range all {
-		fmt.Fprintln(out, "FAULT", f)
-	}
-	if len(all) > 0 {
-		return errors.New("not all is as it should be: see above")
-	}
-	return nil
+	_, err = text.WriteTo(out)
+	return err
 }
 
 // faults are those of all stories.

@@ -191,6 +191,24 @@ func (s *site) try(ctx context.Context, a *attempt) (err error) {
 	return err
 }
 
+// lead leads a dialogue that sends no mail.
+func (s *site) lead(ctx context.Context, a *attempt, p probe) error {
+	conn, err := s.Client.Dial(ctx, "tcp", s.addr.String())
+	if err != nil {
+		return err
+	}
+	all := []broken.Step{broken.Expect(220), broken.Send("EHLO client.example\r\n", broken.Cut{}), broken.Expect(250)}
+	for _, line := range p.lines {
+		all = append(all, broken.Send(line, broken.Cut{}), broken.Listen(p.quiet))
+	}
+	report := broken.Script{Patience: p.quiet + time.Second, Steps: all}.Run(ctx, conn)
+	if len(report.Results) < len(all) {
+		return fmt.Errorf("%s: %w", a.news, report.Err())
+	}
+	a.state, err = s.awaitState(ctx, a.wantState)
+	return err
+}
+
 // bySwaks has swaks try a message, which is not kept by it.
 func bySwaks(ctx context.Context, s *site, m *mail) (lab.Result, error) {
 	i := slices.IndexFunc(lab.Clients, func(c lab.Client) bool { return c.Name == "swaks" })

@@ -84,6 +84,20 @@ func (t *telling) retries(m *mail, news string, want ending, state string, event
 	t.do(func() error { return t.try(t.ctx, t.expect(m, news, want, state, events)) })
 }
 
+// probes has a client of no manners say lines after EHLO, each when the one before was
+// answered or quiet has passed, and go. It says what must become of the breaker; what else is
+// reported of such a session is not judged here.
+func (t *telling) probes(p probe, state string, changes ...string) {
+	t.do(func() error { return t.lead(t.ctx, t.expect(nil, p.news, noMail, state, changes), p) })
+}
+
+// probe is a session in which no mail is sent.
+type probe struct {
+	news  string
+	quiet time.Duration
+	lines []string
+}
+
 // begins is mail, but returns as soon as the server has been asked for TLS; done waits for
 // the end.
 func (t *telling) begins(news string, want ending, state string, events ...string) (done func()) {
@@ -127,9 +141,10 @@ const (
 	unasked               // it saw no offer, and delivered in clear text
 	putOff                // the message stays in the client's queue, and nothing of it has reached the server
 	bounced               // it goes back to its sender, and nothing of it has reached the server
+	noMail                // the client sends none
 )
 
-var endings = [...]string{"in TLS", "in clear text", "in clear text", "stays in the queue", "goes back to its sender"}
+var endings = [...]string{"in TLS", "in clear text", "in clear text", "stays in the queue", "goes back to its sender", "-"}
 
 func (e ending) String() string { return endings[e] }
 

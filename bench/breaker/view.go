@@ -55,7 +55,7 @@ func (v *view) sees(turns []turn, reset bool) {
 			verb, answered = clientHello, false
 		case t.fromClient:
 			line, _, _ := strings.Cut(text, "\r\n")
-			verb, _, _ = strings.Cut(strings.ToUpper(line), " ")
+			verb, _, _ = strings.Cut(strings.ToUpper(strings.TrimLeft(line, " ")), " ")
 			if verb == "QUIT" || verb == "RSET" {
 				return
 			}

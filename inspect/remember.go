@@ -94,7 +94,7 @@ func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code i
 			p.learn(s, history.Seen{Kind: history.Undecided})
 		}
 	}
-	if kind := lessons[f]; kind.Fails() {
+	if kind := lessons[f]; kind.Fails() && (kind != history.Deaf || s.led.Deaf()) {
 		p.learn(s, history.Seen{Kind: kind, Code: code, Text: detail, AtOnce: action == v.Hide})
 	}
 }

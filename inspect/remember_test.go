@@ -364,3 +364,58 @@ func TestASessionsAccountTellsWhatWasSaidInOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestNoClientProvokesAFailureOfTheServers(t *testing.T) {
+	refusals := []string{"500 what?\r\n", "502 what?\r\n", "504 no parameter\r\n", "554 no\r\n", "454 not now\r\n"}
+	for _, ask := range []string{
+		"STARTTLSX\r\n", "STARTTLS now\r\n", " STARTTLS\r\n", "STARTTLS\t\r\n", "STARTTLS\x00\r\n", "STARTTLS\r\r\n", "STARTTLS\n",
+		"X-ANONYMOUSTLS\r\n", "STARTTLS" + strings.Repeat(" ", 600) + "\r\n",
+	} {
+		everyHistory(t, setup{}, func(t *testing.T, w *wire) {
+			for i := range 6 {
+				w.greets(offers)
+				w.c(ask)
+				w.s(refusals[i%len(refusals)])
+				for _, f := range w.rec.findings {
+					if f.Finding == verdict.OfferRefused || f.Finding == verdict.OfferRefusedTemporarily || f.Breaker.Changed() {
+						t.Errorf("%.20q, %q: %v, %v", ask, refusals[i%len(refusals)], f.Finding, f.Breaker)
+					}
+				}
+				w.close()
+				w.another()
+			}
+		})
+	}
+	w := newWire(t, remembering(setup{}))
+	for range 3 {
+		w.greets(offers)
+		w.c(message)
+		w.s("250 ok\r\n")
+		w.c("STARTTLS\r\n")
+		w.s("554 not within a transaction\r\n")
+		w.wantBreaker()
+		w.close()
+		w.another()
+	}
+}
+
+func TestClearTextBehindAnAlertIsNoSignThatTheServerKnowsNoTLS(t *testing.T) {
+	ch, _ := hellos(t)
+	const alert = "\x15\x03\x03\x00\x02\x02\x28"
+	for name, fails := range map[string]func(*wire){
+		"of the server": func(w *wire) { w.c(ch); w.s(alert) },
+		"of the client": func(w *wire) { w.c(alert); w.c(ch) },
+	} {
+		w := newWire(t, remembering(setup{}))
+		w.greets(offers)
+		w.c("STARTTLS\r\n")
+		w.s("220 go\r\n")
+		fails(w)
+		w.c("\x15\x03\x03\x00\x07\nNOOP\r\n") // a record, and to a server that left TLS a command
+		w.s("554 Security failure\r\n")
+		w.wantBreaker()
+		if ids := strings.Join(w.rec.ids(), ", "); ids != "handshake-failed log, plaintext-from-server-after-220 kill" {
+			t.Errorf("alert %s: %s", name, ids)
+		}
+	}
+}

@@ -94,6 +94,7 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		// The false acceptance was let through: the client speaks TLS to a server that
 		// does not. There is no dialogue left to follow.
 		s.led.Take(starttls.StepClientHello)
+		p.say(s, SaidClientHello, 0)
 		h.parsed = h.stream.Next()
 		p.pass(s)
 	case s.led.Took(starttls.StepAsked):

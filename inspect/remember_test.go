@@ -235,6 +235,8 @@ func TestInObserveTheBreakerIsReportedAndHidesNothing(t *testing.T) {
 	w.wantBreaker("closed to open")
 	if f := w.rec.findings[1]; f.Mode != verdict.Observe || f.Action != verdict.Hide {
 		t.Errorf("reported as %v, %v", f.Mode, f.Action)
+	} else if !strings.Contains(f.Reason, "in mode enforce its offer would be hidden") {
+		t.Errorf("nothing is hidden, and the reason is %q", f.Reason)
 	}
 	w.another()
 	w.greets(offers)
@@ -417,5 +419,18 @@ func TestClearTextBehindAnAlertIsNoSignThatTheServerKnowsNoTLS(t *testing.T) {
 		if ids := strings.Join(w.rec.ids(), ", "); ids != "handshake-failed log, plaintext-from-server-after-220 kill" {
 			t.Errorf("alert %s: %s", name, ids)
 		}
+	}
+}
+
+func TestAClientHelloThatBelievesAFalseAcceptanceIsTold(t *testing.T) {
+	ch, _ := hellos(t)
+	w := newWire(t, setup{policy: policy.Config{Mode: verdict.Observe}})
+	w.greets(offers)
+	w.c("STARTTLS\r\n")
+	w.s("250 ok\r\n")
+	w.c(ch)
+	w.wantOutcome(starttls.OutcomeBroken, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepClientHello)
+	if said := w.rec.flows[0].Said; said[len(said)-1].Kind != inspect.SaidClientHello {
+		t.Errorf("said last: %+v", said[len(said)-1])
 	}
 }

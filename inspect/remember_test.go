@@ -434,3 +434,18 @@ func TestAClientHelloThatBelievesAFalseAcceptanceIsTold(t *testing.T) {
 		t.Errorf("said last: %+v", said[len(said)-1])
 	}
 }
+
+func TestNoMessageGoesInClearTextInAGroupWithAMAILThatIsRefused(t *testing.T) {
+	c := setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}
+	everyHistory(t, c, func(t *testing.T, w *wire) {
+		w.greets(offers)
+		w.heard(w.server)
+		w.c("MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nBDAT 8 LAST\r\nsecret\r\n")
+		if got := w.heard(w.server); strings.Contains(got, "secret") || strings.Contains(got, "MAIL FROM") {
+			t.Errorf("the server hears %q", got)
+		}
+		if !w.client.reset {
+			t.Error("the client is not told")
+		}
+	})
+}

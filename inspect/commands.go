@@ -94,6 +94,7 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 		// The false acceptance was let through: the client speaks TLS to a server that
 		// does not. There is no dialogue left to follow.
 		s.led.Take(starttls.StepClientHello)
+		p.say(s, SaidClientHello, 0)
 		h.parsed = h.stream.Next()
 		p.pass(s)
 	case s.led.Took(starttls.StepAsked):
@@ -156,8 +157,12 @@ func (p *Pipeline) command(s *session, ev *smtp.ClientEvent, start seqnum.Value)
 		} else if ev.Flags&smtp.BadSize == 0 {
 			return
 		}
-		if ev.Flags&(smtp.BadSize|smtp.Unoffered) != 0 {
+		switch {
+		case ev.Flags&(smtp.BadSize|smtp.Unoffered) != 0:
 			p.actAs(s, verdict.BDATMalformed, action, toServer, 0, ev.Line)
+		case s.rules.StartTLS == policy.Require && s.rules.Action(verdict.TLSRequired) == verdict.Refuse:
+			// In one group with the MAIL that is refused, it brings the message all the same.
+			p.actAs(s, verdict.TLSRequired, verdict.Kill, toServer, 0, []byte(ev.Verb.String()))
 		}
 	case smtp.VerbEHLO, smtp.VerbHELO:
 		p.recall(s)

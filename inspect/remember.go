@@ -94,7 +94,7 @@ func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code i
 			p.learn(s, history.Seen{Kind: history.Undecided})
 		}
 	}
-	if kind := lessons[f]; kind.Fails() {
+	if kind := lessons[f]; kind.Fails() && (kind != history.Deaf || s.led.Deaf()) {
 		p.learn(s, history.Seen{Kind: kind, Code: code, Text: detail, AtOnce: action == v.Hide})
 	}
 }
@@ -174,22 +174,35 @@ func (p *Pipeline) announce(s *session, c history.Change) {
 	}
 	p.found = append(p.found, FindingRecord{
 		Flow: s.ends(), Time: p.now, Finding: cause, Action: action, Mode: s.mode(), Breaker: c,
-		Code: r.Refusal.Code, Detail: r.Refusal.Text, Reason: breakerReason(c, &r), trail: s.trail,
+		Code: r.Refusal.Code, Detail: r.Refusal.Text, Reason: breakerReason(c, &r, s.enforce), trail: s.trail,
 	})
 }
 
-func breakerReason(c history.Change, r *history.Record) string {
+// breakerReason is the sentence of a change. Where nothing is enforced, no offer is hidden,
+// and it must not say so.
+func breakerReason(c history.Change, r *history.Record, enforced bool) string {
 	switch c.To {
 	case history.Open:
 		times := "once"
 		if n := int(r.Promise.Failures); n > 1 {
 			times = strconv.Itoa(n) + " times in a row"
 		}
-		return "The server's STARTTLS came to nothing " + times + ": its offer is hidden from new sessions, so that mail goes on in clear text, until one may try again on " + date(c.Until)
+		hidden := "in mode enforce its offer would be hidden from new sessions"
+		if enforced {
+			hidden = "its offer is hidden from new sessions, so that mail goes on in clear text,"
+		}
+		return "The server's STARTTLS came to nothing " + times + ": " + hidden + " until one may try again on " + date(c.Until)
 	case history.HalfOpen:
+		if !enforced {
+			return "In mode enforce the server's offer of STARTTLS would have been hidden long enough: this session shows whether it works now"
+		}
 		return "The server's offer of STARTTLS was hidden long enough: this session sees it, and shows whether it works now"
 	}
-	return "The server's STARTTLS works again (" + versionName(r.Promise.Version) + "): its offer is no longer hidden"
+	works := "The server's STARTTLS works again (" + versionName(r.Promise.Version) + ")"
+	if !enforced {
+		return works + ": in mode enforce its offer would no longer be hidden"
+	}
+	return works + ": its offer is no longer hidden"
 }
 
 // remark is what the history, and the marks of known boxes, add to a finding's sentence.

@@ -235,6 +235,8 @@ func TestInObserveTheBreakerIsReportedAndHidesNothing(t *testing.T) {
 	w.wantBreaker("closed to open")
 	if f := w.rec.findings[1]; f.Mode != verdict.Observe || f.Action != verdict.Hide {
 		t.Errorf("reported as %v, %v", f.Mode, f.Action)
+	} else if !strings.Contains(f.Reason, "in mode enforce its offer would be hidden") {
+		t.Errorf("nothing is hidden, and the reason is %q", f.Reason)
 	}
 	w.another()
 	w.greets(offers)
@@ -361,6 +363,89 @@ func TestASessionsAccountTellsWhatWasSaidInOrder(t *testing.T) {
 		}
 		if all := strings.Join(got, " "); all != "2 EHLO 2 STARTTLS 2 answered-for-server QUIT 2" {
 			t.Errorf("said: %s", all)
+		}
+	})
+}
+
+func TestNoClientProvokesAFailureOfTheServers(t *testing.T) {
+	refusals := []string{"500 what?\r\n", "502 what?\r\n", "504 no parameter\r\n", "554 no\r\n", "454 not now\r\n"}
+	for _, ask := range []string{
+		"STARTTLSX\r\n", "STARTTLS now\r\n", " STARTTLS\r\n", "STARTTLS\t\r\n", "STARTTLS\x00\r\n", "STARTTLS\r\r\n", "STARTTLS\n",
+		"X-ANONYMOUSTLS\r\n", "STARTTLS" + strings.Repeat(" ", 600) + "\r\n",
+	} {
+		everyHistory(t, setup{}, func(t *testing.T, w *wire) {
+			for i := range 6 {
+				w.greets(offers)
+				w.c(ask)
+				w.s(refusals[i%len(refusals)])
+				for _, f := range w.rec.findings {
+					if f.Finding == verdict.OfferRefused || f.Finding == verdict.OfferRefusedTemporarily || f.Breaker.Changed() {
+						t.Errorf("%.20q, %q: %v, %v", ask, refusals[i%len(refusals)], f.Finding, f.Breaker)
+					}
+				}
+				w.close()
+				w.another()
+			}
+		})
+	}
+	w := newWire(t, remembering(setup{}))
+	for range 3 {
+		w.greets(offers)
+		w.c(message)
+		w.s("250 ok\r\n")
+		w.c("STARTTLS\r\n")
+		w.s("554 not within a transaction\r\n")
+		w.wantBreaker()
+		w.close()
+		w.another()
+	}
+}
+
+func TestClearTextBehindAnAlertIsNoSignThatTheServerKnowsNoTLS(t *testing.T) {
+	ch, _ := hellos(t)
+	const alert = "\x15\x03\x03\x00\x02\x02\x28"
+	for name, fails := range map[string]func(*wire){
+		"of the server": func(w *wire) { w.c(ch); w.s(alert) },
+		"of the client": func(w *wire) { w.c(alert); w.c(ch) },
+	} {
+		w := newWire(t, remembering(setup{}))
+		w.greets(offers)
+		w.c("STARTTLS\r\n")
+		w.s("220 go\r\n")
+		fails(w)
+		w.c("\x15\x03\x03\x00\x07\nNOOP\r\n") // a record, and to a server that left TLS a command
+		w.s("554 Security failure\r\n")
+		w.wantBreaker()
+		if ids := strings.Join(w.rec.ids(), ", "); ids != "handshake-failed log, plaintext-from-server-after-220 kill" {
+			t.Errorf("alert %s: %s", name, ids)
+		}
+	}
+}
+
+func TestAClientHelloThatBelievesAFalseAcceptanceIsTold(t *testing.T) {
+	ch, _ := hellos(t)
+	w := newWire(t, setup{policy: policy.Config{Mode: verdict.Observe}})
+	w.greets(offers)
+	w.c("STARTTLS\r\n")
+	w.s("250 ok\r\n")
+	w.c(ch)
+	w.wantOutcome(starttls.OutcomeBroken, starttls.StepOffered, starttls.StepAsked, starttls.StepAnswered, starttls.StepClientHello)
+	if said := w.rec.flows[0].Said; said[len(said)-1].Kind != inspect.SaidClientHello {
+		t.Errorf("said last: %+v", said[len(said)-1])
+	}
+}
+
+func TestNoMessageGoesInClearTextInAGroupWithAMAILThatIsRefused(t *testing.T) {
+	c := setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}}
+	everyHistory(t, c, func(t *testing.T, w *wire) {
+		w.greets(offers)
+		w.heard(w.server)
+		w.c("MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nBDAT 8 LAST\r\nsecret\r\n")
+		if got := w.heard(w.server); strings.Contains(got, "secret") || strings.Contains(got, "MAIL FROM") {
+			t.Errorf("the server hears %q", got)
+		}
+		if !w.client.reset {
+			t.Error("the client is not told")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -70,12 +71,16 @@ func explainSession(ctx context.Context, e *env, opt explainOptions, id int64) e
 		look.Unfinished = "its end is not there"
 		sessions, err = sessionsOf(ctx, e, opt, id)
 	}
-	if err != nil {
+	if err != nil && len(sessions) == 0 {
 		return err
+	}
+	if err != nil { // the file ends too early: what is there may be what is asked for
+		e.report(err)
+		err = errReported
 	}
 	switch {
 	case len(sessions) == 1:
-		return explain.Write(e.stdout, sessions[0], look)
+		return cmp.Or(explain.Write(e.stdout, sessions[0], look), err)
 	case len(sessions) > 1:
 		if err := explain.List(e.stdout, sessions, look.Location); err != nil {
 			return err
@@ -134,10 +139,10 @@ func sessionsOf(ctx context.Context, e *env, opt explainOptions, id int64) ([]re
 	}
 	kept := recent.New(n, nobody{})
 	if start, _ := in.Peek(1); string(start) == "{" {
-		if err := explain.ReadEvents(in, id, kept); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		if err = explain.ReadEvents(in, id, kept); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
 		}
-		return all(kept), nil
+		return all(kept), err
 	}
 	cfg, err := load(*opt.config)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -135,20 +136,28 @@ func exportHistory(ctx context.Context, e *env, path, file string) error {
 	if file == "-" {
 		return showHistory(ctx, e, path, control.ServerQuery{All: true}, true)
 	}
+	to := *e
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		// A device or a FIFO is written to: a file must not take its place.
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		to.stdout = f
+		return errors.Join(showHistory(ctx, &to, path, control.ServerQuery{All: true}, true), f.Close())
+	}
 	// A half export is worse than none: it gets its name when it is whole.
-	part := file + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".")
 	if err != nil {
 		return err
 	}
-	to := *e
 	to.stdout = f
 	err = showHistory(ctx, &to, path, control.ServerQuery{All: true}, true)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(part, file)
+		err = os.Rename(f.Name(), file)
 	}
 	if err != nil {
-		os.Remove(part)
+		os.Remove(f.Name())
 	}
 	return err
 }

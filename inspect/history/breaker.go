@@ -1,5 +1,7 @@
 package history
 
+import "math"
+
 // State is the circuit breaker's for one server.
 type State uint8
 
@@ -69,7 +71,7 @@ func (b *Breaker) ask(p *Promise, now int64) (hide, trial bool, c Change) {
 	if b.Failures == 0 || p.State == Closed {
 		return false, false, c
 	}
-	if now-p.Since < b.Retry && p.State == Open || within(p.Tried, now, min(b.Retry, trialTime)) {
+	if within(p.Since, now, b.Retry) && p.State == Open || within(p.Tried, now, min(b.Retry, trialTime)) {
 		return true, false, c
 	}
 	p.Tried = now
@@ -79,7 +81,7 @@ func (b *Breaker) ask(p *Promise, now int64) (hide, trial bool, c Change) {
 // worked closes the breaker.
 func (b *Breaker) worked(p *Promise, s Seen) (c Change) {
 	c = p.move(Closed, s.Time, 0)
-	p.Worked, p.Version, p.Failures, p.Lasting = max(p.Worked, s.Time), s.Version, 0, 0
+	p.Worked, p.Version, p.Failures, p.Lasting = s.Time, s.Version, 0, 0
 	return c
 }
 
@@ -94,7 +96,7 @@ func (b *Breaker) failed(p *Promise, s Seen) (c Change) {
 	}
 	if p.State == HalfOpen || s.AtOnce || s.Kind == Deaf ||
 		int(p.Lasting) >= b.Failures || int(p.Failures) >= max(b.Failures, minForNow) {
-		return p.move(Open, s.Time, s.Time+b.Retry)
+		return p.move(Open, s.Time, s.Time+min(b.Retry, math.MaxInt64-s.Time))
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 
@@ -260,4 +261,41 @@ func takeChanges(h *History) map[netip.AddrPort]bool {
 		return true
 	})
 	return changes
+}
+
+func TestAClockThatWasFarAheadTurnsNothingOffForLong(t *testing.T) {
+	const year = 365 * 24 * hour
+	for _, s := range []State{Open, HalfOpen} {
+		h := in(t, s) // while the clock was a year ahead
+		now := int64(start - year)
+		if m, c := h.Recall(aClient, aServer, now, true); !m.Trial || m.Hide || m.Offered {
+			t.Errorf("%v since a year that is to come: %+v", s, m)
+		} else if s == Open && c.To != HalfOpen {
+			t.Errorf("the change told is %v", c)
+		}
+	}
+	h := in(t, Closed)
+	h.Note(aServer, Seen{Kind: Worked, Time: start + year})
+	h.Note(aServer, Seen{Kind: Worked, Time: start})
+	for range 9 {
+		if c := h.Note(aServer, Seen{Kind: Refused, Time: start + second}); c.Changed() {
+			t.Fatalf("TLS worked a second ago, and the breaker is %v", c.To)
+		}
+	}
+	// Steps back that are no more than a clock's being set right change nothing.
+	h = in(t, Open)
+	if m, _ := h.Recall(aClient, aServer, start-hour, true); !m.Hide {
+		t.Errorf("the clock went back by an hour: %+v", m)
+	}
+}
+
+func TestARetryOfAnyLengthHasAnEnd(t *testing.T) {
+	h := New(Config{Servers: 10, Breaker: Breaker{Failures: 1, Retry: math.MaxInt64}})
+	c := h.Note(aServer, Seen{Kind: Refused, Time: start})
+	if c.To != Open || c.Until != math.MaxInt64 {
+		t.Errorf("the change told is %+v", c)
+	}
+	if m, _ := h.Recall(aClient, aServer, start+1e6*hour, true); !m.Hide {
+		t.Errorf("told %+v", m)
+	}
 }

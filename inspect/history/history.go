@@ -177,8 +177,10 @@ func (h *History) Recall(client netip.Addr, server netip.AddrPort, now int64, ma
 	return m, c
 }
 
-// within says that a time lies less than lapse before now.
-func within(t, now, lapse int64) bool { return t != 0 && now-t < lapse }
+// within says that a time lies less than lapse before now, or after it: the clock may have
+// been set back since. What lies further ahead is of a clock that was wrong, and counts for
+// nothing; else it would count until then.
+func within(t, now, lapse int64) bool { return t != 0 && now-t < lapse && t-now < lapse }
 
 // Note enters what a session saw of its server, and returns a state that the breaker
 // changed to.

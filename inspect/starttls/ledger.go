@@ -55,7 +55,7 @@ type Ledger struct {
 	state   State
 	steps   [Steps]Step
 	nsteps  uint8
-	taken   uint16 // bit per Step
+	taken   uint16 // bit per Step, and per note behind them
 	reply   uint16 // code that answered STARTTLS
 	version uint16 // that the ServerHello chose
 	minimum uint16 // lowest TLS version without a finding
@@ -70,6 +70,20 @@ type Ledger struct {
 	serverData bool
 	sawServer  bool // any octet of the server behind its 220
 	alerted    bool
+}
+
+// Notes are bits of taken behind the steps: a session has no octet to spare.
+const (
+	noteOdd  = Steps + iota // what was asked for is not STARTTLS to every server, or not there
+	noteDeaf                // the server answered TLS in clear text, and had shown none
+)
+
+// note sets or clears a note.
+func (l *Ledger) note(n Step, on bool) {
+	l.taken &^= 1 << n
+	if on {
+		l.taken |= 1 << n
+	}
 }
 
 // Init makes l a session's start. minimum is the lowest TLS version of a
@@ -93,6 +107,11 @@ func (l *Ledger) Version() uint16 { return l.version }
 
 // Implicit says that TLS began with the first octet (RFC 8314 §3 on another's port).
 func (l *Ledger) Implicit() bool { return l.implicit }
+
+// Deaf says that the server answered the ClientHello in clear text and had not shown that
+// it knows TLS. Behind an alert, clear text shows nothing: a server may go back to its
+// dialogue when the client's handshake is at fault.
+func (l *Ledger) Deaf() bool { return l.Took(noteDeaf) }
 
 // SawServer says that the server has sent anything after its 220.
 func (l *Ledger) SawServer() bool { return l.sawServer }
@@ -184,6 +203,8 @@ func b2u(b bool) uint8 {
 func (l *Ledger) Ask(ev *smtp.ClientEvent) (f Found) {
 	l.Take(StepAsked)
 	l.state = Asked
+	l.note(noteOdd, ev.Verb != smtp.VerbSTARTTLS || len(ev.Line) > len("STARTTLS") ||
+		ev.Flags&(smtp.Parameter|smtp.Malformed|smtp.InTransaction) != 0)
 	if ev.Verb == smtp.VerbXANONYMOUSTLS {
 		f.add(verdict.XAnonymoustls)
 		return f
@@ -239,7 +260,8 @@ func (l *Ledger) Answer(ev *smtp.ServerEvent) (f Found) {
 	switch {
 	case ev.Code == 454 && containsFold(ev.Text, "TOO MANY"):
 		f.add(verdict.TLSRateLimited)
-	case !l.offers, ev.Code == 421, ev.Code == 501, ev.Code == 503:
+	case !l.offers, l.Took(noteOdd), ev.Code == 421, ev.Code == 501, ev.Code == 503:
+		// The client's fault, or no word about TLS: the offer itself is not refused.
 	case ev.Code == 454:
 		f.add(verdict.OfferRefusedTemporarily)
 	case ev.Code >= 500:
@@ -319,6 +341,7 @@ func (l *Ledger) ServerRecord(ev tlsrecord.Event, version uint16) (f Found) {
 			f.add(verdict.ResponseInjection)
 		case l.state == ClientHello:
 			f.add(verdict.PlaintextFromServerAfter220)
+			l.note(noteDeaf, !l.alerted)
 			l.alerted = true // the end of the handshake is no news then
 		default:
 			f.add(verdict.PlaintextAfterTLS)

@@ -10,7 +10,8 @@ var answers = map[verdict.Finding]Entry{
 		RFC:   []string{"RFC 3207 section 4"},
 		Rule:  "Whoever offers STARTTLS must be able to begin TLS; 220, 454 and 501 are the answers to it.",
 		Wire: "The latest EHLO reply offers STARTTLS, the client asks, and the answer is 5xx: typically `502` or " +
-			"`554`. (`501` and `503` blame the command and are no finding.)",
+			"`554`. (`501` and `503` blame the command and are no finding, nor is the refusal of a line that is " +
+			"not STARTTLS to the letter, or stands in a mail transaction: a client could make servers look bad.)",
 		Why: "The server promises what it can't do. A client that may go on in clear text does so, on every " +
 			"delivery, after a round trip for nothing; one that must use TLS can't deliver at all, and some give " +
 			"the mail back to its sender at once (Postfix at level `encrypt` does, since 5xx is final).",
@@ -35,8 +36,8 @@ var answers = map[verdict.Finding]Entry{
 		Title: "Server refuses the STARTTLS that it offers for now",
 		RFC:   []string{"RFC 3207 section 4"},
 		Rule:  "454 says that TLS is not available for a temporary reason: it is to pass.",
-		Wire: "The latest EHLO reply offers STARTTLS, the client asks, and the answer is `454`, without \"too many\" " +
-			"in its text.",
+		Wire: "The latest EHLO reply offers STARTTLS, the client asks to the letter, and the answer is `454`, " +
+			"without \"too many\" in its text.",
 		Why: "Meant for a passing trouble, 454 is often the only sign of a lasting one: a certificate that can't " +
 			"be read, expired, or was never installed. Mail goes in clear text meanwhile, or waits. After a " +
 			"handshake that worked it is also what an attacker would forge: it costs one reply, and most clients " +

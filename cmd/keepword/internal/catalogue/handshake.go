@@ -34,7 +34,7 @@ var handshake = map[verdict.Finding]Entry{
 			"to us for sure.",
 		Default: "Ends the connection on both sides, so that neither waits for the other's TLS. One such failure is " +
 			"enough to hide the server's offer for new sessions (the circuit breaker; see `offer-refused` for " +
-			"when it may).",
+			"when it may), unless an alert came before it: then it was the handshake that failed.",
 		Advice: "The reply's text in the event tells who speaks: a 500 that quotes unreadable octets is the server " +
 			"itself, which never saw STARTTLS. Switch off SMTP inspection in between. `starttls: hide` for the " +
 			"server moves the mail until then.",

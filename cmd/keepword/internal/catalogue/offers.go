@@ -165,7 +165,7 @@ var offers = map[verdict.Finding]Entry{
 			"client gives the mail back. In a session with marks of stripping (`offer-masked`, `greeting-masked`, " +
 			"a 454 though TLS has worked before) it is ended with `421` instead: the fault is not the client's, " +
 			"which keeps the mail and tries again. Where the command's verb has left already, the connection is " +
-			"ended. BDAT that the server does not offer is ended as well, as a command could stand in it.",
+			"ended. BDAT ends it as well: it brings a message, or where the server does not know it, hides a command.",
 		Advice: "Intended: have the client use TLS, or take the server out of the rule. Look for `offer-masked`, " +
 			"`offer-vanished` and `ehlo-refused` of the same server: then it is the path that needs mending.",
 		Next: "Have the client use TLS, or take the server out of starttls: require.",

@@ -168,6 +168,28 @@ func TestNoAddressAndNoContentIsToldUnlessAskedFor(t *testing.T) {
 	}
 }
 
+func TestNoTextOfOurOwnIsCut(t *testing.T) {
+	uncut := func(what, got string) {
+		for line := range strings.Lines(got) {
+			if !strings.HasPrefix(line, "Also") && strings.HasSuffix(line, " ...\n") {
+				t.Errorf("%s: %s", what, line)
+			}
+		}
+	}
+	for f := verdict.NoFinding + 1; f < verdict.Findings; f++ {
+		for a := range deeds {
+			for _, m := range []verdict.Mode{verdict.Observe, verdict.Enforce} {
+				s := session(t, greets+"QUIT 221", starttls.OutcomeNotAsked, 0, offered)
+				s.Findings = []inspect.FindingRecord{{Flow: s.Flow.Flow, Time: begin.UnixNano(), Finding: f, Action: a, Mode: m}}
+				uncut(f.String()+" "+a.String()+" "+m.String(), written(t, s, plain))
+			}
+		}
+	}
+	for o := range outcomes {
+		uncut(o.String(), written(t, session(t, greets+"QUIT 221", o, 220, offered, asked, answered), plain))
+	}
+}
+
 func TestAQuotationThatAnEventHasAlteredIsWithheldToo(t *testing.T) {
 	s := sessions(t)["command-injection"]
 	s.Findings[0].Detail = "MAIL FROM:<secret@example.org>\uFFFD"

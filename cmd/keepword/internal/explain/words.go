@@ -108,7 +108,7 @@ var deeds = map[v.Action]deed{
 	v.Refuse:  {"refused the command; the server never saw it.", "refused the command; the server would not have seen it."},
 	v.Delay:   {"held it back until the other side had spoken.", "held it back until the other side had spoken."},
 	v.Kill: {"ended the connection on both sides; a client that waits for a reply is told 421 first.",
-		"ended the connection on both sides, and told a client that waits for a reply 421 first."},
+		"ended the connection on both sides, with a 421 where a client waits."},
 }
 
 // correctedAnswer is the deed of findings whose correction is one of the answer to STARTTLS.

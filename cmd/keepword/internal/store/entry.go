@@ -145,12 +145,15 @@ func (e Entry) change() change {
 	return change{[]byte(e.Server.String()), value}
 }
 
-// UnmarshalJSON reads an object that MarshalJSON can have written, and nothing else.
+// UnmarshalJSON reads an object with the names and values that MarshalJSON writes. Of a name
+// that stands there twice the last counts, and capitals are as good as small letters.
 func (e *Entry) UnmarshalJSON(text []byte) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	var d document
-	if err := in.Decode(&d); err != nil {
+	if err := in.Decode(&d); err == io.EOF {
+		return errors.New("it is empty")
+	} else if err != nil {
 		return explain(err)
 	}
 	if _, err := in.Token(); err != io.EOF {

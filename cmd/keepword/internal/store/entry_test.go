@@ -94,7 +94,7 @@ func TestWhatIsNoEntryIsRefusedWithItsReason(t *testing.T) {
 		return strings.Replace(string(good), old, new, 1)
 	}
 	for _, c := range []struct{ text, want string }{
-		{``, "EOF"},
+		{``, "it is empty"},
 		{`null`, "server"},
 		{`[]`, "array"},
 		{string(good) + ` {}`, "something behind the object"},

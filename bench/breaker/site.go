@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"keepword/bench/lab"
@@ -47,7 +48,7 @@ func (s *site) serve(kind string) error {
 			return err
 		}
 	}
-	ln, err := s.Server.Listen("tcp", fmt.Sprintf(":%d", s.addr.Port()))
+	ln, err := s.listen()
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,20 @@ func (s *site) serve(kind string) error {
 	}
 	s.servers = append(s.servers, server)
 	return nil
+}
+
+// listen listens where the server before did. A program that is just being started may have
+// its socket a moment longer, from the fork to the exec.
+func (s *site) listen() (ln net.Listener, err error) {
+	const tries, pause = 100, 20 * time.Millisecond
+	for range tries {
+		ln, err = s.Server.Listen("tcp", fmt.Sprintf(":%d", s.addr.Port()))
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(pause)
+	}
+	return ln, err
 }
 
 // reply is what the server's reply has become when it leaves its network.

@@ -21,6 +21,7 @@ const (
 	workedBefore                      // its TLS has worked before
 	failedBefore                      // TLS between this client and this server failed of late
 	ehloWasRefused                    // in this session
+	blamed                            // a refusal in this session counts already
 	stripped                          // this session has marks of somebody who takes the offer away
 )
 
@@ -94,7 +95,11 @@ func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code i
 			p.learn(s, history.Seen{Kind: history.Undecided})
 		}
 	}
-	if kind := lessons[f]; kind.Fails() && (kind != history.Deaf || s.led.Deaf()) {
+	switch kind := lessons[f]; {
+	case !kind.Fails(), kind == history.Deaf && !s.led.Deaf():
+	case kind != history.Deaf && s.recall.has(blamed): // else a client could make of one refusal many
+	default:
+		s.recall |= blamed
 		p.learn(s, history.Seen{Kind: kind, Code: code, Text: detail, AtOnce: action == v.Hide})
 	}
 }

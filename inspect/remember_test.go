@@ -401,6 +401,23 @@ func TestNoClientProvokesAFailureOfTheServers(t *testing.T) {
 	}
 }
 
+func TestARefusalCountsOnceASession(t *testing.T) {
+	for _, answer := range []string{"454 not now\r\n", "554 no\r\n", "250 ok\r\n"} {
+		c := remembering(setup{})
+		w := newWire(t, c)
+		w.greets(offers)
+		for range 9 {
+			w.c("STARTTLS\r\n")
+			w.s(answer)
+		}
+		w.wantBreaker()
+		w.close()
+		if r, _ := c.history.Lookup(w.server.addr); r.Promise.Failures != 1 {
+			t.Errorf("%q: %d failures in one session", answer, r.Promise.Failures)
+		}
+	}
+}
+
 func TestClearTextBehindAnAlertIsNoSignThatTheServerKnowsNoTLS(t *testing.T) {
 	ch, _ := hellos(t)
 	const alert = "\x15\x03\x03\x00\x02\x02\x28"

@@ -21,6 +21,7 @@ const (
 	workedBefore                      // its TLS has worked before
 	failedBefore                      // TLS between this client and this server failed of late
 	ehloWasRefused                    // in this session
+	shut                              // the client has closed its window since the 220
 	blamed                            // a refusal in this session counts already
 	stripped                          // this session has marks of somebody who takes the offer away
 )
@@ -121,12 +122,16 @@ func (p *Pipeline) learnOffer(s *session) (ended bool) {
 	return false
 }
 
-// learnSilence has the history note a server that says nothing after its 220, once.
+// learnSilence has the history note a server that says nothing after its 220, once. It is
+// the server's silence where it has acknowledged the ClientHello, and may answer: a client
+// can send one that never arrives, or close its window.
 func (p *Pipeline) learnSilence(s *session) {
 	if bit := uint64(1) << v.SilenceAfter220; p.history != nil && s.isSilent() && s.reported&bit != 0 {
 		s.reported &^= bit
 		p.history.Failed(s.client().Addr(), s.server(), p.now)
-		p.learn(s, history.Seen{Kind: history.Silent})
+		if h := &s.half[toServer]; !h.acked.Less(h.parsed) && !s.recall.has(shut) {
+			p.learn(s, history.Seen{Kind: history.Silent})
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"keepword/inspect"
 	"keepword/inspect/history"
+	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
@@ -221,6 +222,38 @@ func TestASilentServerIsLearnedAtTheLimitOrAtItsEnd(t *testing.T) {
 			ends(w)
 			if opened := len(w.breakers()) > 0; opened != (i == 1) {
 				t.Errorf("%s: after %d silences: %v", name, i+1, w.breakers())
+			}
+			w.another()
+		}
+	}
+}
+
+func TestASilenceThatTheClientBringsAboutIsNotTheServers(t *testing.T) {
+	ch, _ := hellos(t)
+	for name, hello := range map[string]func(*wire){
+		"a ClientHello that does not arrive": func(w *wire) {
+			w.send(w.client, packet.ACK|packet.PSH, []byte(ch))
+			w.client.snd += uint32(len(ch))
+		},
+		"a window that is closed": func(w *wire) {
+			w.c(ch)
+			closed := w.segment(w.client, w.client.snd, packet.ACK, nil)
+			var v packet.View
+			packet.Parse(closed, &v)
+			v.SetWindow(0)
+			w.put(closed)
+		},
+	} {
+		w := newWire(t, remembering(setup{}))
+		for range 3 {
+			w.greets(offers)
+			w.c("STARTTLS\r\n")
+			w.s("220 go\r\n")
+			hello(w)
+			w.wait(11e9)
+			w.wait(51e9)
+			if ids := strings.Join(w.rec.ids(), ", "); ids != "silence-after-220 log, silence-after-220 kill" {
+				t.Errorf("%s: %s", name, ids)
 			}
 			w.another()
 		}

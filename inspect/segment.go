@@ -155,6 +155,9 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 	if !v.Flags.Has(packet.ACK) {
 		return false
 	}
+	if v.Window == 0 && d == toServer && s.phase == handshaking {
+		s.recall |= shut
+	}
 	o, ack := &s.half[1-d], seqnum.Value(v.Ack)
 	if o.ended() && ack == o.fin.Add(1) {
 		ack = o.fin

@@ -123,13 +123,14 @@ func (p *Pipeline) learnOffer(s *session) (ended bool) {
 }
 
 // learnSilence has the history note a server that says nothing after its 220, once. It is
-// the server's silence where it has acknowledged the ClientHello, and may answer: a client
-// can send one that never arrives, or close its window.
+// the server's silence where it has acknowledged the ClientHello, with the end of its record,
+// and may answer: a client can send one that never arrives or ends, or close its window.
 func (p *Pipeline) learnSilence(s *session) {
 	if bit := uint64(1) << v.SilenceAfter220; p.history != nil && s.isSilent() && s.reported&bit != 0 {
 		s.reported &^= bit
 		p.history.Failed(s.client().Addr(), s.server(), p.now)
-		if h := &s.half[toServer]; !h.acked.Less(h.parsed) && !s.recall.has(shut) {
+		whole := s.tls != nil && s.tls.records[toServer].Between()
+		if h := &s.half[toServer]; whole && !h.acked.Less(h.parsed) && !s.recall.has(shut) {
 			p.learn(s, history.Seen{Kind: history.Silent})
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,7 +30,8 @@ worked keepword knows that somebody may take TLS away: 421 has the client keep t
 worked the breaker stays closed, however many come. Whoever forges for a whole day without one
 success is no different from a broken server.`, tell: trusted},
 		{name: "provoked", title: "A client that wants TLS off",
-			text: `That a sound server refuses other words than STARTTLS is no failure of its own.`, tell: provoked},
+			text: `That a sound server refuses other words than STARTTLS, and waits for the end of a TLS record that
+does not come, is no failure of its own.`, tell: provoked},
 	}, strippings(), []*story{
 		{name: "shared", title: "Two gateways that share what they know",
 			text: `The second gateway, before the same server, has seen no session of it. Its client is swaks.`, tell: shared},
@@ -165,10 +167,15 @@ func trusted(t, _ *telling) {
 }
 
 func provoked(t, _ *telling) {
-	const soon = 200 * time.Millisecond
+	const soon, long = 200 * time.Millisecond, 11 * time.Second // keepword calls 10 seconds silence
 	t.is("honest")
 	for _, line := range []string{"X-ANONYMOUSTLS", "STARTTLSX", "STARTTLS now", " STARTTLS"} {
 		t.probes(probe{"a client says `" + line + "`, twice", soon, []string{line + "\r\n", line + "\r\n"}}, closed)
+	}
+	// A ClientHello (RFC 8446 section 4.1.2) in a record that is longer.
+	hello := "\x16\x03\x01\x40\x00" + "\x01\x00\x00\x29\x03\x03" + strings.Repeat("r", 32) + "\x00" + "\x00\x02\x13\x01" + "\x01\x00"
+	for _, news := range []string{"it does not end its ClientHello's record", "and again"} {
+		t.probes(probe{news, long, []string{"STARTTLS\r\n", hello}}, closed)
 	}
 	t.mail("Postfix sends a mail", inTLS, closed)
 }

@@ -236,6 +236,9 @@ func (p *Parser) SNI() []byte { return p.hello.name[:p.hello.nameLen] }
 // refuse it. Version and SNI are then what was read up to the fault.
 func (p *Parser) Malformed() bool { return p.hello.malformed }
 
+// Between says that no record is under way: a receiver has all that it needs to go on.
+func (p *Parser) Between() bool { return p.at == 0 }
+
 // MayBeClientHello says whether prefix, one octet or more, can be the beginning of a
 // direction that begins with a ClientHello, be it only an SSLv2-compatible one.
 func MayBeClientHello(prefix []byte) bool {

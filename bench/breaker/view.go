@@ -69,6 +69,7 @@ func (v *view) sees(turns []turn, reset bool) {
 			return
 		default:
 			answered = true
+			reset = reset && text[:min(len(text), 3)] != "421" // who hangs up first then is chance
 			if words := v.reply(verb, text); words != "" {
 				v.words = append(v.words, words)
 			}

@@ -7,7 +7,8 @@ type reader struct {
 	verb  uint8 // index of verbs
 	words uint8 // arguments so far; in a path: quoted, escaped
 	scope scope
-	known bool // its first word is a verb, whatever follows
+	known bool  // its first word is a verb, whatever follows
+	head  uint8 // index of that verb
 }
 
 // scope is which commands count.
@@ -123,6 +124,17 @@ func (r *reader) push(c byte) bool {
 		return false
 	}
 	r.token = r.token<<8 | uint32(c)
+	return true
+}
+
+// again begins anew with c, in the middle of a line, if MAIL or RCPT may begin with it, and
+// says so.
+func (r *reader) again(c byte) bool {
+	c |= 'a' - 'A'
+	if r.stage > stageVerb || c != 'm' && c != 'r' {
+		return false
+	}
+	*r = reader{stage: stageVerb}
 	return true
 }
 
@@ -242,7 +254,7 @@ func (r *reader) quotes(c byte) bool {
 // behindVerb is the blank behind a verb.
 func (r *reader) behindVerb() {
 	v, ok := r.lookup()
-	r.known = v != noVerb
+	r.known, r.head = v != noVerb, v
 	switch {
 	case !ok:
 		r.stage = stageNo
@@ -264,11 +276,17 @@ func (r *reader) lookup() (verb uint8, ok bool) {
 	return noVerb, false
 }
 
-// harmless says that a server takes the line, were it to end here, for a command, and so
-// not for an error: it may read any number of them.
-func (r *reader) harmless() bool {
-	v, _ := r.lookup()
-	return r.known || r.stage == stageVerb && v != noVerb
+// begins returns the verb that the line begins with, whatever follows, noVerb where it
+// begins with none.
+func (r *reader) begins() (verb uint8) {
+	switch {
+	case r.known:
+		return r.head
+	case r.stage == stageVerb:
+		verb, _ = r.lookup()
+		return verb
+	}
+	return noVerb
 }
 
 // reads says whether the line, were it to end here, reads as a command.

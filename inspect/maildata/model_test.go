@@ -31,6 +31,7 @@ var (
 	modelVerb    = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t\v\f]|$)`)
 	modelMail    = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL[ \t\v\f]+FROM[ \t\v\f]*:` + modelPath)
 	modelBDAT    = regexp.MustCompile(`(?i)^[ \t\v\f]*BDAT[ \t\v\f]+[0-9][^ \t\v\f]*([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*$`)
+	modelFirst   = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT)([ \t\v\f]|$)`)
 	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t\v\f]+TO[ \t\v\f]*:` + modelPath + `|STARTTLS[ \t\v\f]*$)`)
 	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
 		`(EHLO|HELO|VRFY|EXPN)[ \t\v\f]+[^ \t\v\f]+[ \t\v\f]*`,
@@ -104,7 +105,7 @@ func model(text []byte) (events []found) {
 	all := append([]byte(data), text...)
 	ending, behind := "", 0 // the latest one and the place behind it
 	lineAt := 0             // behind the last CR or LF
-	var long, endless bool
+	var long, endless, mailed bool
 	for i := len(data); i < len(all); i++ {
 		to := i + 1
 		seen := found{at: to - len(data)}
@@ -113,8 +114,18 @@ func model(text []byte) (events []found) {
 			return append(events, seen)
 		}
 		if isLineEnd(all[i]) {
-			if ending != "" && modelReads(all, behind, lineAt, i) {
-				seen.kind, seen.ending, seen.line = Smuggling, ending, string(all[lineAt:i])
+			if ending != "" && modelCounts(all, behind, lineAt) {
+				from := modelStart(all, lineAt, i)
+				line := withoutNUL(all[from:i])
+				first := ""
+				if m := modelFirst.FindStringSubmatch(line); m != nil {
+					first = strings.ToUpper(m[1])
+				}
+				if modelReads(line, from == behind) || first == "RCPT" && mailed {
+					seen.kind, seen.ending, seen.line = Smuggling, ending, string(all[from:i])
+				} else {
+					mailed = mailed || first == "MAIL"
+				}
 			}
 			lineAt = to
 		}
@@ -141,15 +152,34 @@ func model(text []byte) (events []found) {
 	return events
 }
 
-// modelReads says whether the line all[from:to] counts as a command behind an ending.
-func modelReads(all []byte, ending, from, to int) bool {
-	line := withoutNUL(all[from:to])
-	anywhere := modelMail.MatchString(line) || modelBDAT.MatchString(line)
-	if from == ending {
-		return modelCommand.MatchString(line) || modelAnyCase.MatchString(line) || anywhere
+// modelReads says whether a line counts as a command, by itself, behind an ending; first:
+// directly behind it.
+func modelReads(line string, first bool) bool {
+	return modelMail.MatchString(line) || modelBDAT.MatchString(line) ||
+		first && (modelCommand.MatchString(line) || modelAnyCase.MatchString(line))
+}
+
+// modelStart returns where the line all[lineAt:to] is read from: from its beginning, or, as
+// it is longer than some buffer, from the last M or R that nothing read before it goes on
+// behind. That alone the model leaves to the code.
+func modelStart(all []byte, lineAt, to int) int {
+	r, from := reader{stage: stageVerb}, lineAt
+	begin := max(bytes.LastIndexByte(all[:to], '\n')+1, len("\r\n"))
+	for i := lineAt; i < to; i++ {
+		if i-begin >= shortBuffer && r.again(all[i]) {
+			from = i
+		}
+		if all[i] != 0 {
+			r.next(all[i])
+		}
 	}
-	if from < ending || !anywhere {
-		return false
+	return from
+}
+
+// modelCounts says whether the line at from is read, behind an ending.
+func modelCounts(all []byte, ending, from int) bool {
+	if from <= ending {
+		return from == ending
 	}
 	// For which servers does the line begin here, and how many did each read before it?
 	for _, end := range []string{"\r", "\n", "\r\n"} {

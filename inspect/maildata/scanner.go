@@ -22,6 +22,10 @@ const (
 	// commands, and gives up on them: Postfix after 20 (smtpd_hard_error_limit), sendmail
 	// after 25 (MAXBADCOMMANDS). An AUTH that fails is one of them and takes two lines more.
 	MaxLines = 64
+	// shortBuffer is the length from which on a line may be cut anywhere. Servers must take
+	// lines of so many octets (RFC 5321 §4.5.3.1.4), and some take what goes beyond their
+	// buffer for the next command: Exim beyond 16,384.
+	shortBuffer = 512
 )
 
 // Kind is what Scan found.
@@ -33,8 +37,8 @@ const (
 	// EndOfData: mail data has ended.
 	EndOfData
 	// Smuggling: a line behind a lenient ending reads as a command, the first line as any
-	// (see scope), one of the next ones as MAIL. Its last octet is the one with which some server takes
-	// the line for complete.
+	// (see scope), one of the next ones as MAIL, or begins with RCPT behind one that begins
+	// with MAIL. Its last octet is the one with which some server takes the line for complete.
 	Smuggling
 	// LongLine: a line exceeds MaxTextLine, for the first time in these mail data.
 	LongLine
@@ -74,6 +78,7 @@ type Scanner struct {
 	dotted bool // the line at hand begins with a dot
 	told   Kind // None, LongLine or EndlessLine: the longest that was reported
 	chunks bool // the octets of BDAT, which nothing among them ends
+	mailed bool // a line behind an ending began with MAIL
 }
 
 // maxLength keeps Scanner.length from wrapping. It is beyond every limit.
@@ -93,7 +98,7 @@ func (s *Scanner) Warm() uint64 { return uint64(s.length) }
 // Following says that what Scan consumed ends with the beginning of a line behind a
 // lenient ending that may turn out to read as a command. It began at the Start of the
 // event that Scan returned.
-func (s *Scanner) Following() bool { return s.line.stage != stageNo }
+func (s *Scanner) Following() bool { return s.line.stage != stageNo || s.line.known && s.second() }
 
 // Scan consumes octets of b up to the next event; with an event it consumes at least
 // one. It must be called again with the rest until it returns None. Behind EndOfData s is
@@ -107,6 +112,9 @@ func (s *Scanner) Scan(b []byte) (n int, ev Event) {
 			}
 		}
 		c := b[n]
+		if s.mayBeCut() && s.line.again(c) {
+			start = n
+		}
 		n++
 		kind := s.step(c)
 		if kind == Smuggling {
@@ -126,8 +134,12 @@ func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
 // idle says that pass may take the octets that follow.
 func (s *Scanner) idle() bool {
-	return s.tail.empty() && s.line.stage == stageNo
+	return s.tail.empty() && s.line.stage == stageNo && !s.mayBeCut()
 }
+
+// mayBeCut says that a server that reads lines behind an ending may begin one with the next
+// octet, as the line at hand is longer than its buffer.
+func (s *Scanner) mayBeCut() bool { return s.length >= shortBuffer && s.behindEnding() }
 
 // pass consumes the octets at the beginning of b of which each alone changes nothing but
 // the length of the line.
@@ -142,6 +154,9 @@ func (s *Scanner) pass(b []byte) int {
 	return n
 }
 
+// second says that the line begins with RCPT, and one before it with MAIL.
+func (s *Scanner) second() bool { return s.mailed && s.line.begins() == verbRCPT }
+
 // behindEnding says that some server still reads lines behind an ending. (Neither this nor
 // tail.empty compares whole values: a load of what was just stored octet by octet stalls.)
 func (s *Scanner) behindEnding() bool {
@@ -150,10 +165,12 @@ func (s *Scanner) behindEnding() bool {
 
 // limit is the length of a line at which pass leaves the next octet to step.
 func (s *Scanner) limit() int {
-	switch s.told {
-	case None:
+	switch {
+	case s.behindEnding():
+		return shortBuffer
+	case s.told == None:
 		return MaxTextLine
-	case LongLine:
+	case s.told == LongLine:
 		return MaxLine
 	}
 	return math.MaxInt / 2 // none, and adding to it does not overflow
@@ -167,8 +184,7 @@ func (s *Scanner) step(c byte) Kind {
 	tooLong := s.measure(c)
 	smuggling := false
 	if isLineEnd(c) {
-		smuggling = s.line.reads()
-		s.cut(c)
+		smuggling = s.cut(c)
 	} else if c != 0 {
 		s.line.next(c)
 	}
@@ -224,22 +240,30 @@ func (s *Scanner) measure(c byte) (kind Kind) {
 // cut ends the line with c, CR or LF. Servers differ in what ends a line: each of them
 // has read as many lines as it would have, so that octets that end a line for one can't
 // use up the lines of another. The next line is read if it begins one for any of them.
-func (s *Scanner) cut(c byte) {
+//
+// It says whether the line was a command. How MAIL goes on, servers do not agree (some take
+// a CR for a blank, a phrase and comments before the path, or look for the bracket alone).
+// But of those who write prose nobody begins a line with RCPT behind one with MAIL.
+func (s *Scanner) cut(c byte) (smuggling bool) {
 	if !s.behindEnding() {
-		return // and no line is read
+		return false // and no line is read
 	}
-	if s.line.harmless() {
+	verb := s.line.begins()
+	smuggling = s.line.reads() || s.second()
+	s.mailed = s.mailed || verb == verbMAIL && !smuggling
+	if verb != noVerb { // a server takes it for a command, of which it may read any number
 		s.spared |= s.atLine
 	}
 	s.line, s.atLine = reader{}, 0
 	if c == '\r' {
 		s.cutFor(cutCR)
-		return
+		return smuggling
 	}
 	s.cutFor(cutLF)
 	if s.tail.afterCR() {
 		s.cutFor(cutCRLF)
 	}
+	return smuggling
 }
 
 func (s *Scanner) cutFor(way int) {

@@ -68,12 +68,20 @@ func TestWhatIsTextInChunksIsNoSmuggling(t *testing.T) {
 }
 
 func TestAMessageInChunksDoesNotReachIntoTheNext(t *testing.T) {
-	for _, between := range []string{"", "RSET\r\n", "MAIL FROM:<a@b>\r\n"} {
+	for _, between := range []string{"", "RSET\r\n", "EHLO a\r\n", "helo a\r\n"} {
 		last := "BDAT 3\r\n\n.\n"
 		if between == "" {
 			last = "BDAT 3 LAST\r\n\n.\n"
 		}
 		if n := smuggledIn(t, last+between+"BDAT 17 LAST\r\nMAIL FROM:<c@d>\r\n", 0); n > 0 {
+			t.Errorf("behind %q: %d", between, n)
+		}
+	}
+}
+
+func TestACommandBetweenChunksDoesNotHideSmuggling(t *testing.T) {
+	for _, between := range []string{"NOOP\r\n", "VRFY a\r\n", "HELP\r\n", "XYZZY\r\n", "RCPT TO:<a@b>\r\n", "MAIL FROM:<a@b>\r\n", "BDAT 0\r\n"} {
+		if n := smuggledIn(t, "BDAT 3\r\n\n.\n"+between+"BDAT 17 LAST\r\nMAIL FROM:<c@d>\r\n", 0); n != 1 {
 			t.Errorf("behind %q: %d", between, n)
 		}
 	}

@@ -283,10 +283,11 @@ func (d *Dialogue) command(ev *ClientEvent, spare *Spare) {
 			return
 		}
 	}
-	if ev.Verb != VerbBDAT && ev.Verb != VerbNOOP {
-		spare.scanners.put(&d.data) // no message goes on behind it
-	}
 	switch ev.Verb {
+	case VerbEHLO, VerbHELO, VerbRSET:
+		// No message goes on behind these (RFC 5321 §4.1.4, §4.1.1.5). Behind all others one
+		// does that comes by BDAT: a server refuses a MAIL in its middle, and goes on.
+		spare.scanners.put(&d.data)
 	case VerbSTARTTLS, VerbXANONYMOUSTLS:
 		// RFC 5321 §4.1.1 lets a receiver tolerate trailing white space.
 		if len(bytes.TrimRight(rest, Blanks)) > 0 {
@@ -441,6 +442,7 @@ func (d *Dialogue) effect(c Command, code int, spare *Spare) {
 	case VerbDATA:
 		d.mode = Commands
 		if code == 354 {
+			spare.scanners.put(&d.data)
 			d.mode, d.data = MailData, spare.scanners.get()
 			d.data.Init()
 		}

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 
+	"keepword/inspect/packet"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
@@ -102,8 +103,12 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 
 // surplus judges a reply that no command waits for.
 func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
+	v, h := p.view, &s.half[toServer]
+	// To what was never seen here (see gap) it may well be the reply. No client takes octets
+	// with such an acknowledgement that has sent no more than was seen (RFC 9293 §3.10.7.4).
+	unseen := v != nil && v.Flags.Has(packet.ACK) && h.stream.Next().Less(seqnum.Value(v.Ack)) && !h.ended()
 	// Who says 2yz to mail data that go on has taken something in them for their end.
-	if (s.reported&(1<<verdict.Smuggling) != 0 || s.dlg.Mode() == smtp.MailData) && ev.Code/100 == 2 {
+	if !unseen && (s.reported&(1<<verdict.Smuggling) != 0 || s.dlg.Mode() == smtp.MailData) && ev.Code/100 == 2 {
 		s.surplus = true
 		p.act(s, verdict.SmugglingConfirmed, toClient, ev.Code, ev.Text)
 		return
@@ -112,7 +117,7 @@ func (p *Pipeline) surplus(s *session, ev *smtp.ServerEvent) {
 	for _, f := range found.List() {
 		s.surplus = true
 		action := s.rules.Action(f)
-		if !s.settled && !(ev.Code == 220 && s.led.Took(starttls.StepAnswered)) { // else it is a second answer to STARTTLS
+		if unseen || !s.settled && !(ev.Code == 220 && s.led.Took(starttls.StepAnswered)) { // else it is a second answer to STARTTLS
 			action = min(action, verdict.Log)
 		}
 		p.actAs(s, f, action, toClient, ev.Code, ev.Text)

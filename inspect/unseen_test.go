@@ -47,3 +47,41 @@ func TestAFullTableLetsNoSessionGoForOneThatWillNotBeRead(t *testing.T) {
 	w.s("250 OK\r\n")
 	w.wantFindings("answered-for-server correct")
 }
+
+// Where a full queue lets packets pass, a server answers what was never seen here.
+func TestAReplyToWhatWasNotSeenEndsNoConnection(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(w *wire)
+		unseen string
+		reply  string
+	}{
+		"the end of mail data":        {intoMailData, "\r\n.\r\n", "250 queued\r\n"},
+		"the command behind STARTTLS": {refusedTLS, "EHLO client.example\r\n", "250 mx.example\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, setup{})
+			c.before(w)
+			w.heard(w.client)
+			w.rec.findings = nil
+			w.client.snd += uint32(len(c.unseen))
+			w.server.rcv += uint32(len(c.unseen))
+			w.s(c.reply)
+			w.c("QUIT\r\n")
+			w.wantHeard(w.client, c.reply)
+			w.wantFindings("surplus-reply log", "gap log")
+		})
+	}
+	t.Run("but an acknowledgement of nothing unseen excuses nothing", func(t *testing.T) {
+		w := newWire(t, setup{})
+		intoMailData(w)
+		w.s("250 queued\r\n")
+		w.wantFindings("smuggling-confirmed kill")
+	})
+}
+
+// refusedTLS brings a session behind a refusal of STARTTLS.
+func refusedTLS(w *wire) {
+	upToOffer(w)
+	w.c("STARTTLS\r\n")
+	w.s("454 4.7.0 not now\r\n")
+}

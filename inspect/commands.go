@@ -100,6 +100,11 @@ func (p *Pipeline) readUnasked(s *session, b []byte) bool {
 	case s.led.Took(starttls.StepAsked):
 		// Its STARTTLS was refused: there is no 220 to wait for any more, and the server
 		// would read commands.
+		bit := uint64(1) << verdict.EarlyClientHello
+		if s.reported&bit != 0 {
+			return false // said, and let be
+		}
+		s.reported |= bit
 		action := s.rules.Action(verdict.EarlyClientHello)
 		if action == verdict.Delay {
 			action = verdict.Kill
@@ -234,7 +239,7 @@ func (p *Pipeline) judgeCommand(s *session, ev *smtp.ClientEvent, start seqnum.V
 // verb has left can't be kept from the server any more: the connection is ended.
 func (p *Pipeline) refuseCommand(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int, r refuseEdit, begun bool) {
 	said := []byte(ev.Verb.String())
-	if p.hasAnswer(s, ev.Verb, said) {
+	if p.hasAnswer(s, said) {
 		return
 	}
 	if s.enforce && !p.rewriteCommand(s, start, n, verbEnd(ev.Line, ev.Verb), begun) {
@@ -296,10 +301,9 @@ func verbEnd(line []byte, verb smtp.Verb) int {
 
 // hasAnswer says that the client has got, or has begun to get, what it would take for the
 // reply to the command that it sends now, and that this has ended the connection.
-func (p *Pipeline) hasAnswer(s *session, verb smtp.Verb, line []byte) bool {
+func (p *Pipeline) hasAnswer(s *session, line []byte) bool {
 	_, part := s.dlg.ServerPartial()
-	next, _ := s.dlg.Next()
-	begun := next.Verb == verb && (part > 0 || s.dlg.InReply()) // before it was asked
+	begun := s.dlg.Waiting() == 1 && (part > 0 || s.dlg.InReply()) // before it was asked
 	// And what is there while the command was kept back, the server can't have said to it.
 	h := &s.half[toClient]
 	begun = begun || s.enforce && h.parsed.Less(h.stream.Next())
@@ -310,7 +314,7 @@ func (p *Pipeline) hasAnswer(s *session, verb smtp.Verb, line []byte) bool {
 func (p *Pipeline) ask(s *session, ev *smtp.ClientEvent, start seqnum.Value, n int) {
 	s.early = notEarly
 	s.answer = answerEdit{}
-	if p.hasAnswer(s, ev.Verb, ev.Line) {
+	if p.hasAnswer(s, ev.Line) {
 		return
 	}
 	found := s.led.Ask(ev)

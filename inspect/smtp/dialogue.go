@@ -189,6 +189,9 @@ func (d *Dialogue) Next() (Command, bool) {
 	return *d.waiting.front(), true
 }
 
+// Waiting returns how many commands wait for their replies, the greeting counted as one.
+func (d *Dialogue) Waiting() int { return int(d.waiting.length) }
+
 // InReply says that a reply of several lines is under way.
 func (d *Dialogue) InReply() bool { return d.inReply }
 

@@ -87,7 +87,6 @@ func (p *Pipeline) reply(s *session, ev *smtp.ServerEvent, start seqnum.Value) {
 			s.lost = true
 			p.pass(s)
 		}
-	case late:
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 2: // clients take any 2yz (RFC 5321 §4.2.1)
 		p.ehloLine(s, ev, start)
 	case ev.To.Verb == smtp.VerbEHLO && ev.Code/100 == 5:

@@ -86,3 +86,12 @@ func TestACommandBetweenChunksDoesNotHideSmuggling(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsFollowedInAChunkIsNoLineOfTheClients(t *testing.T) {
+	v := newDrive()
+	v.play(0, hello, ehlo, offersChunking, "CBDAT 100000 LAST\r\n\n.\nMAIL FROM:<"+strings.Repeat("a", 70_000))
+	if _, n := v.d.ClientPartial(); n != 0 {
+		t.Errorf("%d octets of a line", n)
+	}
+	v.check(t)
+}

@@ -9,6 +9,9 @@ type reader struct {
 	scope scope
 	known bool  // its first word is a verb, whatever follows
 	head  uint8 // index of that verb
+	// mailed: a line before it began with MAIL, so that RCPT counts on any line.
+	mailed  bool
+	address bool // behind its verb stands an octet that only addresses have
 }
 
 // scope is which commands count.
@@ -55,6 +58,8 @@ const (
 	stageParameter
 	// stageValue: in one with its value.
 	stageValue
+	// stageLoose: behind RCPT, in what has another syntax; an address in it will do.
+	stageLoose
 )
 
 // Parameters without a value (RFC 6531 §3.4, RFC 8689 §2): sums of their letters as sum
@@ -134,13 +139,14 @@ func (r *reader) again(c byte) bool {
 	if r.stage > stageVerb || c != 'm' && c != 'r' {
 		return false
 	}
-	*r = reader{stage: stageVerb}
+	*r = reader{stage: stageVerb, mailed: r.mailed}
 	return true
 }
 
 // next follows an octet of the line.
 func (r *reader) next(c byte) {
 	blank := c == ' ' || c == '\t' || c == '\v' || c == '\f'
+	r.address = r.address || c == '<' || c == '@'
 	switch r.stage {
 	case stageVerb:
 		switch {
@@ -170,7 +176,7 @@ func (r *reader) next(c byte) {
 		case blank && r.token != 0:
 			r.stage = stageColon
 		case !blank && (r.stage == stageColon || !r.push(c)):
-			r.stage = stageNo
+			r.stray()
 		}
 	case stagePath:
 		switch {
@@ -206,7 +212,7 @@ func (r *reader) next(c byte) {
 		case r.reads():
 			r.stage = stageParameters
 		default:
-			r.stage = stageNo // servers refuse what is no parameter: this is prose
+			r.stray() // servers refuse what is no parameter: this is prose
 		}
 	case stageGap:
 		if blank {
@@ -227,6 +233,17 @@ func (r *reader) next(c byte) {
 		case r.verb == verbAUTH && r.words == 1 && 'a' <= c && c <= 'z':
 			r.stage = stageNo // a mechanism's name is in capitals (RFC 4422 §3.1)
 		}
+	}
+}
+
+// stray is where a line leaves the syntax of MAIL and RCPT. How their lines go on, servers do
+// not agree: some take a CR for a blank, some a phrase and comments before the path, and some
+// look for its bracket alone. But of those who write prose nobody begins a line with RCPT,
+// an address in it, behind one that begins with MAIL.
+func (r *reader) stray() {
+	r.stage = stageNo
+	if r.verb == verbRCPT && r.mailed {
+		r.stage = stageLoose
 	}
 }
 
@@ -270,7 +287,7 @@ func (r *reader) behindVerb() {
 func (r *reader) lookup() (verb uint8, ok bool) {
 	for i := range verbs {
 		if verbs[i].name == r.token && i != verbSTARTTLS {
-			return uint8(i), i == verbMAIL || i == verbBDAT || r.scope == first || r.scope == firstInWords && i == verbRCPT
+			return uint8(i), i == verbMAIL || i == verbBDAT || i == verbRCPT && (r.mailed || r.scope == firstInWords) || r.scope == first
 		}
 	}
 	return noVerb, false
@@ -294,13 +311,17 @@ func (r *reader) reads() bool {
 	switch r.stage {
 	case stageVerb:
 		v, ok := r.lookup()
-		return ok && v != verbMAIL && v != verbRCPT && verbs[v].least == 0
+		return ok && v != verbMAIL && v != verbRCPT && verbs[v].least == 0 || v == verbRCPT && r.mailed
+	case stageKeyword, stageColon: // the line end may be a blank
+		return r.verb == verbRCPT && r.mailed && (r.token == 0 || r.token == verbs[verbRCPT].keyword)
+	case stageLoose:
+		return r.address
 	case stageTLS:
 		return r.token == verbs[verbSTARTTLS].keyword
 	case stageGap, stageWord:
 		return r.words >= verbs[r.verb].least
 	case stageParameter:
-		return r.token == smtputf8 || r.token == requiretls
+		return r.token == smtputf8 || r.token == requiretls || r.verb == verbRCPT && r.mailed && r.address
 	}
 	return r.stage >= stageAngle
 }

@@ -28,10 +28,12 @@ var (
 	modelBehind = `([ \t\v\f]+` + modelParams + `)*[ \t\v\f]*$`
 	modelPath   = `[ \t\v\f]*(<(` + modelQuoted + `|[^>"\\])*(` + modelOpen + `|>` + modelBehind + `|>` + modelParams + modelBehind + `)|` +
 		`(` + modelQuoted + `|[^ \t\v\f<"\\])(` + modelQuoted + `|[^ \t\v\f"\\])*(` + modelOpen + `|` + modelBehind + `)|("(\\.|[^"\\])*\\?|\\)$)`
-	modelVerb    = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t\v\f]|$)`)
-	modelMail    = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL[ \t\v\f]+FROM[ \t\v\f]*:` + modelPath)
-	modelBDAT    = regexp.MustCompile(`(?i)^[ \t\v\f]*BDAT[ \t\v\f]+[0-9][^ \t\v\f]*([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*$`)
-	modelFirst   = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT)([ \t\v\f]|$)`)
+	modelVerb  = regexp.MustCompile(`(?i)^[ \t\v\f]*(MAIL|RCPT|BDAT|AUTH|EHLO|HELO|RSET|DATA|QUIT|NOOP|HELP|ETRN|VRFY|EXPN)([ \t\v\f]|$)`)
+	modelMail  = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL[ \t\v\f]+FROM[ \t\v\f]*:` + modelPath)
+	modelBDAT  = regexp.MustCompile(`(?i)^[ \t\v\f]*BDAT[ \t\v\f]+[0-9][^ \t\v\f]*([ \t\v\f]+[^ \t\v\f]+)?[ \t\v\f]*$`)
+	modelFirst = regexp.MustCompile(`(?i)^[ \t\v\f]*MAIL([ \t\v\f]|$)`)
+	// modelLoose is RCPT behind a line with MAIL.
+	modelLoose   = regexp.MustCompile(`(?i)^[ \t\v\f]*RCPT([ \t\v\f]*$|[ \t\v\f]+TO[ \t\v\f]*$|[ \t\v\f].*[<@]|[ \t\v\f]+TO[ \t\v\f]*:` + modelPath + `)`)
 	modelAnyCase = regexp.MustCompile(`(?i)^(RCPT[ \t\v\f]+TO[ \t\v\f]*:` + modelPath + `|STARTTLS[ \t\v\f]*$)`)
 	modelCommand = regexp.MustCompile(`^(` + strings.Join([]string{
 		`(EHLO|HELO|VRFY|EXPN)[ \t\v\f]+[^ \t\v\f]+[ \t\v\f]*`,
@@ -105,7 +107,7 @@ func model(text []byte) (events []found) {
 	all := append([]byte(data), text...)
 	ending, behind := "", 0 // the latest one and the place behind it
 	lineAt := 0             // behind the last CR or LF
-	var long, endless, mailed bool
+	var long, endless, mailed, byLF bool
 	for i := len(data); i < len(all); i++ {
 		to := i + 1
 		seen := found{at: to - len(data)}
@@ -115,16 +117,15 @@ func model(text []byte) (events []found) {
 		}
 		if isLineEnd(all[i]) {
 			if ending != "" && modelCounts(all, behind, lineAt) {
-				from := modelStart(all, lineAt, i)
-				line := withoutNUL(all[from:i])
-				first := ""
-				if m := modelFirst.FindStringSubmatch(line); m != nil {
-					first = strings.ToUpper(m[1])
+				from := lineAt
+				if byLF {
+					from = modelStart(all, lineAt, i)
 				}
-				if modelReads(line, from == behind) || first == "RCPT" && mailed {
+				line := withoutNUL(all[from:i])
+				if modelReads(line, from == behind) || mailed && modelLoose.MatchString(line) {
 					seen.kind, seen.ending, seen.line = Smuggling, ending, string(all[from:i])
 				} else {
-					mailed = mailed || first == "MAIL"
+					mailed = mailed || modelFirst.MatchString(line)
 				}
 			}
 			lineAt = to
@@ -147,6 +148,7 @@ func model(text []byte) (events []found) {
 		}
 		if e := modelEnding(all[:to]); e != "" {
 			ending, behind = e, to
+			byLF = byLF || all[i] == '\n'
 		}
 	}
 	return events

@@ -78,7 +78,7 @@ type Scanner struct {
 	dotted bool // the line at hand begins with a dot
 	told   Kind // None, LongLine or EndlessLine: the longest that was reported
 	chunks bool // the octets of BDAT, which nothing among them ends
-	mailed bool // a line behind an ending began with MAIL
+	endsLF bool // an ending ended with LF: whoever took it ends lines there, and not at a CR
 }
 
 // maxLength keeps Scanner.length from wrapping. It is beyond every limit.
@@ -98,7 +98,7 @@ func (s *Scanner) Warm() uint64 { return uint64(s.length) }
 // Following says that what Scan consumed ends with the beginning of a line behind a
 // lenient ending that may turn out to read as a command. It began at the Start of the
 // event that Scan returned.
-func (s *Scanner) Following() bool { return s.line.stage != stageNo || s.line.known && s.second() }
+func (s *Scanner) Following() bool { return s.line.stage != stageNo }
 
 // Scan consumes octets of b up to the next event; with an event it consumes at least
 // one. It must be called again with the rest until it returns None. Behind EndOfData s is
@@ -139,7 +139,9 @@ func (s *Scanner) idle() bool {
 
 // mayBeCut says that a server that reads lines behind an ending may begin one with the next
 // octet, as the line at hand is longer than its buffer.
-func (s *Scanner) mayBeCut() bool { return s.length >= shortBuffer && s.behindEnding() }
+func (s *Scanner) mayBeCut() bool {
+	return s.length >= shortBuffer && s.endsLF && s.behindEnding()
+}
 
 // pass consumes the octets at the beginning of b of which each alone changes nothing but
 // the length of the line.
@@ -154,9 +156,6 @@ func (s *Scanner) pass(b []byte) int {
 	return n
 }
 
-// second says that the line begins with RCPT, and one before it with MAIL.
-func (s *Scanner) second() bool { return s.mailed && s.line.begins() == verbRCPT }
-
 // behindEnding says that some server still reads lines behind an ending. (Neither this nor
 // tail.empty compares whole values: a load of what was just stored octet by octet stalls.)
 func (s *Scanner) behindEnding() bool {
@@ -166,7 +165,7 @@ func (s *Scanner) behindEnding() bool {
 // limit is the length of a line at which pass leaves the next octet to step.
 func (s *Scanner) limit() int {
 	switch {
-	case s.behindEnding():
+	case s.endsLF && s.behindEnding():
 		return shortBuffer
 	case s.told == None:
 		return MaxTextLine
@@ -209,9 +208,10 @@ func (s *Scanner) step(c byte) Kind {
 // end begins to read the lines behind a lenient ending.
 func (s *Scanner) end(e Ending) {
 	s.ending = e
+	s.endsLF = s.endsLF || !lineEnd(e&7).openCR()
 	s.left = [cuts]uint8{MaxLines, MaxLines, MaxLines}
 	s.atLine, s.spared = 1<<cuts-1, 0
-	s.line = reader{stage: stageVerb, scope: first}
+	s.line = reader{stage: stageVerb, scope: first, mailed: s.line.mailed}
 }
 
 // measure counts an octet of the line. A line that gets too long with an octet that
@@ -241,20 +241,17 @@ func (s *Scanner) measure(c byte) (kind Kind) {
 // has read as many lines as it would have, so that octets that end a line for one can't
 // use up the lines of another. The next line is read if it begins one for any of them.
 //
-// It says whether the line was a command. How MAIL goes on, servers do not agree (some take
-// a CR for a blank, a phrase and comments before the path, or look for the bracket alone).
-// But of those who write prose nobody begins a line with RCPT behind one with MAIL.
+// It says whether the line was a command.
 func (s *Scanner) cut(c byte) (smuggling bool) {
 	if !s.behindEnding() {
 		return false // and no line is read
 	}
 	verb := s.line.begins()
-	smuggling = s.line.reads() || s.second()
-	s.mailed = s.mailed || verb == verbMAIL && !smuggling
+	smuggling = s.line.reads()
 	if verb != noVerb { // a server takes it for a command, of which it may read any number
 		s.spared |= s.atLine
 	}
-	s.line, s.atLine = reader{}, 0
+	s.line, s.atLine = reader{mailed: s.line.mailed || verb == verbMAIL && !smuggling}, 0
 	if c == '\r' {
 		s.cutFor(cutCR)
 		return smuggling

@@ -38,6 +38,13 @@ func TestRepliesAndOctetsThatOnlyLookOutOfTheirTurnAreLeftAlone(t *testing.T) {
 			w.cut = 0
 			w.s("535 no\r\n220 go\r\n")
 		}, []string{"auth-in-clear log"}},
+		"an XCLIENT behind a refusal": {policy.Config{}, func(w *wire) {
+			refusedTLS(w)
+			w.c("XCLIENT ADDR=192.0.2.9\r\n")
+			w.s("220 mx.example ESMTP\r\n")
+			w.c(ehlo)
+			w.s(offers)
+		}, []string{"offer-refused-temporarily log"}},
 		"an AUTH that the client gives up": {refuse, func(w *wire) {
 			upToOffer(w)
 			w.c("AUTH LOGIN\r\n")

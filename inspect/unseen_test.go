@@ -77,6 +77,14 @@ func TestAReplyToWhatWasNotSeenEndsNoConnection(t *testing.T) {
 		w.s("250 queued\r\n")
 		w.wantFindings("smuggling-confirmed kill")
 	})
+	t.Run("nor one of the client's goodbye", func(t *testing.T) {
+		w := newWire(t, setup{})
+		intoMailData(w)
+		w.send(w.client, packet.FIN|packet.ACK, nil)
+		w.server.rcv++
+		w.s("250 queued\r\n")
+		w.wantFindings("smuggling-confirmed kill")
+	})
 }
 
 // refusedTLS brings a session behind a refusal of STARTTLS.

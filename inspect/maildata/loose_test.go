@@ -7,9 +7,10 @@ import (
 
 func TestATransactionIsFoundHoweverLooselyItIsSpelled(t *testing.T) {
 	for _, lines := range []string{
-		"MAIL <a@b>\nRCPT <c@d>\nDATA\n",                        // qmail looks for a bracket
-		"MAIL\rFROM:<a@b>\nRCPT TO:<c@d>\nDATA\n",               // CR is a blank: Postfix, sendmail
-		"MAIL FROM\r:<a@b>\r\nRCPT\rTO:<c@d>\r\nDATA\r\n",       // the same
+		"MAIL <a@b>\nRCPT <c@d>\nDATA\n",                  // qmail looks for a bracket
+		"MAIL\rFROM:<a@b>\nRCPT TO:<c@d>\nDATA\n",         // CR is a blank: Postfix, sendmail
+		"MAIL FROM\r:<a@b>\r\nRCPT\rTO:<c@d>\r\nDATA\r\n", // the same
+		"MAIL <a@b>\nRCPT TO\r:<c@d>\n",
 		"MAIL FROM: Bob (by hand) <a@b>\nRCPT TO:<c@d>\nDATA\n", // RFC 5322 syntax: Exim
 		"MAIL FROM:x<a b@c>\r\nRCPT TO:x<c@d e>\r\nDATA\r\n",    // Postfix
 		"MAIL <a@b>\n.\nRCPT <c@d>\nDATA\n",                     // another ending between them
@@ -41,6 +42,15 @@ func TestACommandIsFoundBehindWhatAServersBufferHolds(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestRCPTIsFoundInALineThatIsCutToo(t *testing.T) {
+	text := []byte("one\n.\nMAIL <a@b>\n" + strings.Repeat("x", 600) + "RCPT <c@d>\n")
+	var s Scanner
+	s.Init()
+	if at := smugglings(&s, text, 1000); len(at) != 1 {
+		t.Errorf("found at %v", at)
 	}
 }
 

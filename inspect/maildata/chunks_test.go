@@ -61,6 +61,7 @@ func TestCRLFdotCRLFInChunksEndsNothingAndHidesNothing(t *testing.T) {
 		"\r\n.\rRSET\r\n":                      1,
 		"\n.\n\r\n.\r\nMAIL FROM:<a@b>\r\n":    1,
 		".\r\nRSET\r\n":                        0,
+		"x\r\n.\r\n.\nMAIL FROM:<a@b>\r\n":     1,
 		"\r\r\n.\r\nRSET\r\n":                  0,
 		"\r\n.\r\n.\r\n.\r\nMAIL FROM:<a>\r\n": 0,
 	} {

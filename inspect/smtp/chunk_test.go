@@ -68,7 +68,7 @@ func TestWhatIsTextInChunksIsNoSmuggling(t *testing.T) {
 }
 
 func TestAMessageInChunksDoesNotReachIntoTheNext(t *testing.T) {
-	for _, between := range []string{"", "RSET\r\n", "EHLO a\r\n", "helo a\r\n"} {
+	for _, between := range []string{"", "RSET\r\n", "EHLO a\r\n", "helo a\r\n", "BDAT 0 LAST\r\n"} {
 		last := "BDAT 3\r\n\n.\n"
 		if between == "" {
 			last = "BDAT 3 LAST\r\n\n.\n"

@@ -71,7 +71,9 @@ func (g *generator) mail(say func(replies int, text []byte)) {
 		line("MAIL FROM:<%s@%s.example>", g.letters(1+g.IntN(20)), g.letters(3)),
 		line("RCPT TO:<%s@example.test>", g.letters(1+g.IntN(20))),
 	}
-	if g.one(4) { // RFC 3030
+	// Where TLS is required, a lawful client sends no chunk in clear text: its MAIL was refused.
+	kept := g.s.Lawful && g.s.Policy == Require && !g.s.TLS
+	if g.one(4) && !kept { // RFC 3030
 		chunk := g.letters(1 + g.IntN(3000))
 		if g.s.Large {
 			chunk = g.letters(20_000 + g.IntN(30_000))

@@ -101,7 +101,7 @@ func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code i
 	case kind != history.Deaf && s.recall.has(blamed): // else a client could make of one refusal many
 	default:
 		s.recall |= blamed
-		p.learn(s, history.Seen{Kind: kind, Code: code, Text: detail, AtOnce: action == v.Hide})
+		p.learn(s, history.Seen{Kind: kind, Code: code, Text: p.quote(detail), AtOnce: action == v.Hide})
 	}
 }
 

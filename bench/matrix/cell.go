@@ -293,7 +293,7 @@ func (c *cell) judge(p passage, events []lab.Event) {
 	s.truth = truthOf(s.passage)
 	c.sessions = append(c.sessions, s)
 
-	if c.setting != enforce || c.row.honest && !(c.column.name == heedless && s.ended) {
+	if c.setting != enforce || c.row.honest && !s.ended { // whether it was right to end it, its findings tell
 		c.faults = append(c.faults, s.altered()...)
 	} else {
 		c.faults = append(c.faults, s.broken()...)

@@ -74,7 +74,8 @@ func rows() []row {
 		{name: "Exim", real: "exim", about: "Debian 12's", honest: true},
 		{name: "OpenSMTPD", real: "opensmtpd", about: "of Debian 12's backports", honest: true},
 		{name: "OpenSMTPD 6.8", real: "opensmtpd-6.8", about: "Debian 12's: built against an OpenSSL that it does not know, it says 220 and fails every handshake", honest: true,
-			note: "The handshake fails behind its ServerHello, and TLS 1.3 encrypts the alert that says so (RFC 8446 section 5.1): nobody between the two can tell it from mail."},
+			besides: []string{"plaintext-after-tls"},
+			note:    "The handshake fails behind its ServerHello, and TLS 1.3 encrypts the alert that says so (RFC 8446 section 5.1): nobody between the two can tell it from mail. swaks may say goodbye in clear text before the server has hung up."},
 	}
 	for _, k := range broken.Kinds() {
 		r := row{name: k.Name, about: k.About, real: "postfix", kind: k.Name, role: k.Role, honest: len(k.Findings)+len(k.Learned) == 0}

@@ -84,6 +84,9 @@ func (t *trail) of(id uint64, place uint32) *utterance {
 	return nil
 }
 
+// time is when the packet at hand came, or where a timer acts, the batch.
+func (p *Pipeline) time() int64 { return cmp.Or(p.moment, p.now) }
+
 // say keeps what happened in a session.
 func (p *Pipeline) say(s *session, kind SaidKind, arg uint16) {
 	t := &p.trail
@@ -97,7 +100,7 @@ func (p *Pipeline) say(s *session, kind SaidKind, arg uint16) {
 	if n >= maxNoted || n >= maxSaid && kind < SaidClientHello {
 		return
 	}
-	*t.at(t.next) = utterance{id: s.id, time: cmp.Or(p.moment, p.now), prev: s.trail, kind: kind, n: n, arg: arg}
+	*t.at(t.next) = utterance{id: s.id, time: p.time(), prev: s.trail, kind: kind, n: n, arg: arg}
 	s.trail = t.next
 	if t.next++; t.next == 0 {
 		t.next = 1

@@ -26,7 +26,7 @@ func (p *Pipeline) report(s *session, f verdict.Finding, action verdict.Action, 
 	said := string(detail[:min(len(detail), maxDetail)])
 	p.say(s, SaidFinding, uint16(f)<<8|uint16(action))
 	p.found = append(p.found, FindingRecord{
-		Flow: s.ends(), Time: p.now, Finding: f, Action: action, Mode: s.mode(),
+		Flow: s.ends(), Time: p.time(), Finding: f, Action: action, Mode: s.mode(),
 		ToServer: d == toServer, Code: code, Detail: said,
 		Reason: reason(f, code, said) + p.remark(s, f, said), trail: s.trail,
 	})

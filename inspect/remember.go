@@ -184,7 +184,7 @@ func (p *Pipeline) announce(s *session, c history.Change) {
 		action = v.Hide
 	}
 	p.found = append(p.found, FindingRecord{
-		Flow: s.ends(), Time: p.now, Finding: cause, Action: action, Mode: s.mode(), Breaker: c,
+		Flow: s.ends(), Time: p.time(), Finding: cause, Action: action, Mode: s.mode(), Breaker: c,
 		Code: r.Refusal.Code, Detail: r.Refusal.Text, Reason: breakerReason(c, &r, s.enforce), trail: s.trail,
 	})
 }

@@ -79,18 +79,20 @@ var causeOf = map[history.Kind]v.Finding{
 	history.Silent:        v.SilenceAfter220,
 }
 
-// learnFinding has the history note a finding.
+// learnFinding notes what a finding says of the session's server, and has the history note it.
 func (p *Pipeline) learnFinding(s *session, f v.Finding, action v.Action, code int, detail []byte) {
+	switch f {
+	case v.OfferMasked, v.GreetingMasked, v.AnsweredForServer, v.UnfitAnswer:
+		s.recall |= stripped
+	case v.OfferRefused, v.OfferRefusedTemporarily:
+		s.recall.set(stripped, s.recall.has(workedBefore))
+	}
 	if p.history == nil {
 		return
 	}
 	switch f {
 	case v.HandshakeFailed, v.PlaintextFromClientAfter220, v.PlaintextFromServerAfter220:
 		p.history.Failed(s.client().Addr(), s.server(), p.now)
-	case v.OfferMasked, v.GreetingMasked, v.AnsweredForServer, v.UnfitAnswer:
-		s.recall |= stripped
-	case v.OfferRefused, v.OfferRefusedTemporarily:
-		s.recall.set(stripped, s.recall.has(workedBefore))
 	case v.TLSRateLimited:
 		if s.recall.has(trying) {
 			p.learn(s, history.Seen{Kind: history.Undecided})

@@ -499,3 +499,13 @@ func TestNoMessageGoesInClearTextInAGroupWithAMAILThatIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestMarksOfStrippingNeedNoHistory(t *testing.T) {
+	w := newWire(t, setup{policy: policy.Config{Servers: []policy.Server{{StartTLS: policy.Require}}}})
+	w.greets("250-mx.example\r\n250 XXXXXXXA\r\n")
+	w.heard(w.client)
+	w.c(message)
+	if got := w.heard(w.client); !strings.HasPrefix(got, "421 ") {
+		t.Errorf("the client hears %q", got)
+	}
+}

@@ -7,6 +7,8 @@
 package dataplane
 
 import (
+	"net/netip"
+
 	"keepword/inspect/verdict"
 )
 
@@ -29,8 +31,18 @@ type Packet struct {
 	// (NFQA_SKB_CSUMNOTREADY, or a capture from a host that offloads it), so that
 	// it can't be verified. A Replace must all the same carry a right one.
 	ChecksumPartial bool
+	// Passed says that the kernel's follower has let the packet through already (see
+	// Follower). The Inspector reads it like any other; Verdict says what it would have
+	// decided, and the engine carries nothing out.
+	Passed bool
+	// Mark is the packet's mark in the kernel.
+	Mark uint32
 	// Verdict is set by the Inspector, for every packet of the batch.
 	Verdict verdict.Kind
+	// Exempt is set by the Inspector beside Accept where nothing of the connection need
+	// come up any more: an engine that was told to marks the packet, so that a rule can
+	// mark its connection. It is false when the Inspector gets the packet.
+	Exempt bool
 }
 
 // Release is the late verdict on a packet that was left at Hold, in an earlier batch or
@@ -61,6 +73,73 @@ type Batch struct {
 	// it after all verdicts, in order, marked so that they are not queued again.
 	// They are lent by the Inspector until the next call of Inspect.
 	Injected [][]byte
+	// Grants are what the kernel may do by itself from now on. The engine empties it before
+	// Inspect, and hands it to the Follower after all verdicts; without one it ignores it.
+	Grants []Grant
+}
+
+// Await is what a connection's dialogue waits for (RFC 5321 §4.1.1, §4.3.1), as far as the
+// kernel's follower knows it.
+type Await uint8
+
+const (
+	// AwaitCommand: no command is unanswered.
+	AwaitCommand Await = iota
+	// AwaitGreeting: the connection has just been opened.
+	AwaitGreeting
+)
+
+// GrantKind is what a Grant allows.
+type GrantKind uint8
+
+const (
+	// GrantFollow: the kernel may let through what is surely harmless, and log it.
+	GrantFollow GrantKind = iota
+	// GrantPass: both ends are in TLS, or nothing is read for another reason. The kernel lets
+	// all pass but what opens or ends a connection.
+	GrantPass
+	// GrantForget: the connection is over, or nothing is known of it any more.
+	GrantForget
+	// GrantServer: dialogues with Server may be followed from their greeting on.
+	GrantServer
+	// GrantNoServer takes GrantServer back, for the sessions to come.
+	GrantNoServer
+	// GrantNothing takes back all of GrantFollow and GrantServer.
+	GrantNothing
+)
+
+// Grant is one permission of inspection for the kernel.
+type Grant struct {
+	Kind GrantKind
+	// Client and Server are the connection's ends, IPv4 addresses as plain ones. For
+	// GrantServer and GrantNoServer only Server is meant.
+	Client, Server netip.AddrPort
+	// Seen is how many packets of the connection have come up that the kernel had not let
+	// through. While more were diverted than that, one is on its way, and the grant is void.
+	Seen uint32
+	// Next are the sequence numbers of the next octet to the server and to the client. All
+	// octets before them have been inspected and given to their receivers.
+	Next [2]uint32
+	// Scale are the window scales of the server's and the client's SYN (RFC 7323 §2.2), 0
+	// without.
+	Scale [2]uint8
+	// Await is what the dialogue waits for.
+	Await Await
+}
+
+// Follower is the kernel's own share: a program that lets packets through by itself while a
+// connection does what is expected of it, and logs each. What it logs is inspected here in
+// arrears, as if it had come up, before anything of the same connection that did come up.
+type Follower interface {
+	// Fill appends to b.Packets what was logged and not yet filled in, with Passed set, in
+	// order, until b holds limit packets. It returns whether there is more. The octets are
+	// lent until the next call.
+	Fill(b *Batch, limit int) (more bool)
+	// Grant puts grants in force, in order.
+	Grant(grants []Grant)
+	// FD is a file descriptor that polls readable when so much is logged that it should
+	// not wait for the next tick.
+	FD() int
 }
 
 // Reset empties b for the next wake-up, and keeps its memory.
@@ -69,6 +148,7 @@ func (b *Batch) Reset(now int64) {
 	b.Packets = b.Packets[:0]
 	b.Released = b.Released[:0]
 	b.Injected = b.Injected[:0]
+	b.Grants = b.Grants[:0]
 }
 
 // Inspector decides packets. It is driven by one goroutine.

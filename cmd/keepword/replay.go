@@ -11,6 +11,7 @@ import (
 
 	"keepword/cmd/keepword/internal/config"
 	"keepword/cmd/keepword/internal/eve"
+	"keepword/cmd/keepword/internal/progress"
 	"keepword/cmd/keepword/internal/report"
 	"keepword/cmd/keepword/internal/store"
 	"keepword/dataplane/pcap"
@@ -70,19 +71,23 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	if *opt.inline {
 		cfg.Mode = verdict.Enforce
 	}
+	bar, onTerminal := progress.On(e.stderr, size(e, paths)), e.terminal()
+	defer eraseWhenStopped(bar)()
+	e = besideBar(e, bar)
 	var out output
-	if *opt.report || !*opt.json && e.terminal() {
-		out = report.New(e.stdout, report.Options{Color: e.terminal() && os.Getenv("NO_COLOR") == "", HideEnvelope: !cfg.Events.Envelope})
+	if *opt.report || !*opt.json && onTerminal {
+		out = report.New(e.stdout, report.Options{Color: onTerminal && os.Getenv("NO_COLOR") == "", HideEnvelope: !cfg.Events.Envelope})
 	} else {
 		out = eve.NewStream(e.stdout, eve.Options{HideEnvelope: !cfg.Events.Envelope})
 	}
 	var bad error
 	for i, path := range paths {
-		if err := replayFile(ctx, e, cfg, opt, path, uint64(i)<<32, out); err != nil {
+		if err := replayFile(ctx, e, cfg, opt, bar, path, uint64(i)<<32, out); err != nil {
 			e.report(err)
 			bad = errReported
 		}
 	}
+	bar.Close()
 	if err := out.Close(); err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
@@ -91,7 +96,7 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 
 // replayFile inspects one file: its flows have nothing to do with another's, and have
 // ids from seed on.
-func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, path string, seed uint64, sink inspect.Sink) error {
+func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, bar *progress.Bar, path string, seed uint64, sink inspect.Sink) error {
 	var r io.Reader = e.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -101,14 +106,15 @@ func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptio
 		defer f.Close()
 		r = f
 	}
-	how := replaying{passive: !*opt.inline, ignoreChecksums: *opt.checksums != "verify", seed: seed}
+	how := replaying{passive: !*opt.inline, ignoreChecksums: *opt.checksums != "verify", seed: seed, bar: bar}
 	return inspectCapture(ctx, cfg, how, r, path, sink)
 }
 
 // replaying is how a capture is inspected.
 type replaying struct {
 	passive, ignoreChecksums bool
-	seed                     uint64 // where the flows' ids begin
+	seed                     uint64        // where the flows' ids begin
+	bar                      *progress.Bar // nil: nobody waits
 }
 
 // inspectCapture inspects the capture in r, whose name is path. What is remembered of
@@ -126,7 +132,7 @@ func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io
 		History:    history.New(history.Config{Servers: store.MaxServers, Breaker: breakerLimits(cfg)}),
 		Account:    account,
 	})
-	stats, err := pcap.Replay(ctx, r, path, p, pcap.Options{IgnoreChecksums: how.ignoreChecksums})
+	stats, err := pcap.Replay(ctx, how.bar.Reader(r), path, how.bar.Inspector(p), pcap.Options{IgnoreChecksums: how.ignoreChecksums})
 	p.Flush(stats.Last)
 	return err
 }

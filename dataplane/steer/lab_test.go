@@ -42,8 +42,10 @@ func TestTheTableDivertsTheInspectedPortsAtEachHook(t *testing.T) {
 		"type filter hook output priority filter + 10; policy accept;",
 		"meta mark & 0x10000000 == 0x10000000 return",
 		"iiftype loopback return",
-		"tcp dport @ports goto divert",
-		"tcp sport @ports goto divert",
+		"tcp dport @ports goto divert-to-server",
+		"tcp sport @ports goto divert-to-client",
+		"th sport != @ports th sport & 126 vmap @slots-2500-2",
+		"th dport & 126 vmap @slots-2500-2",
 		"ct state untracked counter name \"untracked\"",
 		"ip frag-off & 16383 != 0 counter name \"fragments\" drop",
 		"exthdr frag exists counter name \"fragments\" drop",
@@ -81,8 +83,10 @@ func TestStopDivertingEmptiesTheHooks(t *testing.T) {
 	h := netns.New(t)
 	table := open(t, h, labConfig)
 	h.Do(table.StopDiverting)
-	if got := h.Run("nft", "list", "ruleset"); strings.Contains(got, "goto") {
-		t.Fatalf("still diverting:\n%s", got)
+	for _, hook := range labConfig.Hooks {
+		if got := h.Run("nft", "list chain inet keepword "+hook.String()); strings.Contains(got, "goto") {
+			t.Errorf("still diverting:\n%s", got)
+		}
 	}
 }
 
@@ -111,7 +115,8 @@ func TestOpenTakesOverTheTableOfAKilledInstance(t *testing.T) {
 	cfg.Ports, cfg.Hooks, cfg.Bypass = []uint16{2525}, []Hook{Forward, Input}, false
 	open(t, h, cfg)
 	got := h.Run("nft", "list", "ruleset")
-	if strings.Count(got, "queue to")+strings.Count(got, "NFQUEUE") != 1 || strings.Count(got, "tcp dport @ports") != 2 ||
+	// One rule for each queue, and the last one in each direction.
+	if strings.Count(got, "queue to")+strings.Count(got, "NFQUEUE") != 4 || strings.Count(got, "tcp dport @ports") != 2 ||
 		!strings.Contains(got, "elements = { 2525 }") || strings.Contains(got, "iiftype") {
 		t.Errorf("after taking over:\n%s", got)
 	}
@@ -149,7 +154,8 @@ func TestWhatSomebodyDeletedIsRestored(t *testing.T) {
 	for _, damage := range []string{
 		"flush ruleset",
 		"flush chain inet keepword forward",
-		"flush chain inet keepword divert",
+		"flush chain inet keepword divert-to-client",
+		"flush chain inet keepword queue-2501",
 		"delete chain inet keepword output",
 	} {
 		h.Run("nft", damage)

@@ -8,7 +8,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,8 +15,10 @@ import (
 const (
 	// markerChain is empty. It says that keepword made the table.
 	markerChain = "made-by-keepword"
-	// divertChain is where the base chains send the packets of inspected ports.
-	divertChain = "divert"
+	// serverChain is where the base chains send the packets to inspected ports.
+	serverChain = "divert-to-server"
+	// clientChain is where they send the packets from inspected ports.
+	clientChain = "divert-to-client"
 	// portsSet holds the inspected ports.
 	portsSet = "ports"
 )
@@ -42,38 +43,72 @@ func hungAsOurs(c *nftables.Chain) bool {
 		*c.Hooknum == *hookNumbers[h] && *c.Priority == priority
 }
 
+// chain is a chain of the table with its rules.
+type chain struct {
+	*nftables.Chain
+	rules [][]expr.Any
+}
+
+// chains are all chains that the table must have.
+func chains(table *nftables.Table, cfg *Config, native bool) []chain {
+	ports, slots := portSet(table), slotMap(table, cfg)
+	regular := func(name string, rules ...[]expr.Any) chain {
+		return chain{&nftables.Chain{Table: table, Name: name}, rules}
+	}
+	all := []chain{
+		regular(markerChain),
+		regular(serverChain, divertRules(cfg, native, sourcePort, ports, slots)...),
+		regular(clientChain, divertRules(cfg, native, destinationPort, ports, slots)...),
+	}
+	for n := range min(cfg.Queues, MaxQueues) {
+		all = append(all, regular(cfg.queueChain(n), []expr.Any{queue(cfg.FirstQueue+n, cfg.Bypass, native)}))
+	}
+	accept := nftables.ChainPolicyAccept
+	for h := range hooks {
+		if slices.Contains(cfg.Hooks, h) {
+			all = append(all, chain{&nftables.Chain{
+				Table: table, Name: h.String(), Type: nftables.ChainTypeFilter,
+				Hooknum: hookNumbers[h], Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
+			}, hookRules(cfg, h, ports)})
+		}
+	}
+	return all
+}
+
 // addAll appends to conn's transaction what makes the table, or empties and refills
-// the one that is there. A base chain of a hook that is no longer wanted stays, empty.
+// the one that is there. What is no longer wanted of that stays, empty.
 func addAll(conn *nftables.Conn, table *nftables.Table, cfg *Config, native bool) error {
 	conn.AddTable(table)
 	conn.FlushTable(table)
-	conn.AddChain(&nftables.Chain{Table: table, Name: markerChain})
-	ports := portSet(table)
-	if err := conn.AddSet(ports, nil); err != nil {
-		return fmt.Errorf("add set %s: %w", portsSet, err)
-	}
-	if err := fillPorts(conn, ports, cfg.Ports); err != nil {
-		return err
-	}
 	for _, name := range counterNames {
 		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	divert := conn.AddChain(&nftables.Chain{Table: table, Name: divertChain})
-	for _, exprs := range divertRules(cfg, native) {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: divert, Exprs: exprs})
+	all := chains(table, cfg, native)
+	for _, c := range all {
+		conn.AddChain(c.Chain)
 	}
-	for h := range hooks {
-		if !slices.Contains(cfg.Hooks, h) {
-			continue
+	if err := refill(conn, portSet(table), portElements(cfg.Ports)); err != nil {
+		return err
+	}
+	if err := refill(conn, slotMap(table, cfg), cfg.slots()); err != nil {
+		return err
+	}
+	for _, c := range all {
+		for _, exprs := range c.rules {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: c.Chain, Exprs: exprs})
 		}
-		accept := nftables.ChainPolicyAccept
-		chain := conn.AddChain(&nftables.Chain{
-			Table: table, Name: h.String(), Type: nftables.ChainTypeFilter,
-			Hooknum: hookNumbers[h], Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
-		})
-		for _, exprs := range hookRules(cfg, h, ports) {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
-		}
+	}
+	return nil
+}
+
+// refill appends to conn's transaction the set, and the replacement of its contents.
+func refill(conn *nftables.Conn, set *nftables.Set, elements []nftables.SetElement) error {
+	if err := conn.AddSet(set, nil); err != nil {
+		return fmt.Errorf("add set %s: %w", set.Name, err)
+	}
+	conn.FlushSet(set)
+	if err := conn.SetAddElements(set, elements); err != nil {
+		return fmt.Errorf("fill set %s: %w", set.Name, err)
 	}
 	return nil
 }
@@ -82,17 +117,11 @@ func portSet(table *nftables.Table) *nftables.Set {
 	return &nftables.Set{Table: table, Name: portsSet, KeyType: nftables.TypeInetService}
 }
 
-// fillPorts appends to conn's transaction the replacement of the set's contents.
-func fillPorts(conn *nftables.Conn, set *nftables.Set, ports []uint16) error {
-	conn.FlushSet(set)
-	var elements []nftables.SetElement
+func portElements(ports []uint16) (elements []nftables.SetElement) {
 	for _, p := range slices.Compact(slices.Sorted(slices.Values(ports))) {
 		elements = append(elements, nftables.SetElement{Key: binaryutil.BigEndian.PutUint16(p)})
 	}
-	if err := conn.SetAddElements(set, elements); err != nil {
-		return fmt.Errorf("fill set %s: %w", portsSet, err)
-	}
-	return nil
+	return elements
 }
 
 // hookRules are the rules of a base chain: which packets are inspected at all.
@@ -103,7 +132,7 @@ func hookRules(cfg *Config, h Hook, ports *nftables.Set) [][]expr.Any {
 		// was inspected there.
 		rules = append(rules, fromLoopback())
 	}
-	return append(rules, tcpPort(destinationPort, ports), tcpPort(sourcePort, ports))
+	return append(rules, tcpPort(destinationPort, ports, serverChain), tcpPort(sourcePort, ports, clientChain))
 }
 
 // exemptMark is `meta mark & MARK == MARK return`.
@@ -132,27 +161,39 @@ const (
 	destinationPort = 2
 )
 
-// tcpPort is `tcp dport @ports goto divert`, or with sport.
-func tcpPort(offset uint32, ports *nftables.Set) []expr.Any {
+// tcpPort is `tcp dport @ports goto CHAIN`, or with sport.
+func tcpPort(offset uint32, ports *nftables.Set, chain string) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte{unix.IPPROTO_TCP}},
-		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2, DestRegister: reg},
+		loadPort(offset),
 		&expr.Lookup{SourceRegister: reg, SetName: ports.Name, SetID: ports.ID},
-		&expr.Verdict{Kind: expr.VerdictGoto, Chain: divertChain},
+		&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain},
 	}
 }
 
-// divertRules are the rules for the packets of inspected ports.
-func divertRules(cfg *Config, native bool) [][]expr.Any {
-	return [][]expr.Any{
+// loadPort is `tcp sport` or `tcp dport`.
+func loadPort(offset uint32) expr.Any {
+	return &expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2, DestRegister: reg}
+}
+
+// divertRules are the rules for the packets to, or from, inspected ports. clientPort is
+// where they have the client's port.
+func divertRules(cfg *Config, native bool, clientPort uint32, ports, slots *nftables.Set) [][]expr.Any {
+	rules := [][]expr.Any{
 		// The first of these is also what makes the kernel track connections and
 		// reassemble fragments in this namespace: it must stay the table's.
 		untracked(),
 		ipv4Fragment(),
 		ipv6Fragment(),
-		{count(queuedCounter), queue(cfg, native)},
+		{count(queuedCounter)},
 	}
+	if cfg.Queues > 1 {
+		rules = append(rules, bySlot(clientPort, ports, slots))
+	}
+	// Where there is one queue, where both ports are inspected ones, and should anybody
+	// have emptied the map.
+	return append(rules, []expr.Any{queue(cfg.FirstQueue, cfg.Bypass, native)})
 }
 
 // untracked is `ct state untracked counter`.
@@ -198,34 +239,4 @@ func ipv6Fragment() []expr.Any {
 
 func count(name string) expr.Any {
 	return &expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: name}
-}
-
-// queue is `queue flags bypass to FIRST-LAST`. It never spreads packets by CPU: the
-// two directions of a flow would part.
-func queue(cfg *Config, native bool) expr.Any {
-	if native {
-		var flags expr.QueueFlag
-		if cfg.Bypass {
-			flags = expr.QueueFlagBypass
-		}
-		return &expr.Queue{Num: cfg.FirstQueue, Total: cfg.Queues, Flag: flags}
-	}
-	info := xt.Unknown(nfqueueInfo(cfg.FirstQueue, cfg.Queues, cfg.Bypass))
-	return &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}
-}
-
-// nfqueueInfo is struct xt_NFQ_info_v3 of linux/netfilter/xt_NFQUEUE.h, padded as
-// XT_ALIGN does: three numbers of 16 bits in the host's order.
-func nfqueueInfo(first, queues uint16, bypass bool) []byte {
-	const (
-		size       = 8
-		flagBypass = 1 // NFQ_FLAG_BYPASS
-	)
-	info := make([]byte, size)
-	binary.NativeEndian.PutUint16(info[0:], first)
-	binary.NativeEndian.PutUint16(info[2:], queues)
-	if bypass {
-		binary.NativeEndian.PutUint16(info[4:], flagBypass)
-	}
-	return info
 }

@@ -6,6 +6,15 @@
 // inspected port is queued, in both directions of a flow to the same queue, unless it
 // carries the exempt mark.
 //
+// # Which queue
+//
+// The queue follows from the client's port alone (QueueOf). The kernel would spread
+// flows by itself, by a hash of their addresses with a secret of each boot; but a
+// program that works beside the table, and reports what it let through to the worker
+// that would have got it, can't compute that hash. A port can be masked and looked up
+// by both. A client chooses its port, and so its queue: whoever wants to burden one
+// queue with all his connections can, as he could burden all of them.
+//
 // # Where in netfilter
 //
 // The base chains have priority 10: after connection tracking (-200) and destination
@@ -33,7 +42,8 @@
 // those after it. A table that a killed instance left behind is taken over by filling
 // its chains anew, not by deleting them: deleting a hooked base chain drops every
 // packet that waits in any queue of the namespace, other programs' queues included.
-// That happens in Close, and where another version has hung the chains elsewhere.
+// That happens in Close, and where another version has hung the chains elsewhere. Chains
+// and maps of the older table that are not needed any more stay, without rules.
 //
 // All functions act in the network namespace of the calling thread.
 package steer
@@ -108,8 +118,8 @@ type Config struct {
 	Hooks []Hook
 	// FirstQueue is the number of the first queue.
 	FirstQueue uint16
-	// Queues is the number of queues, at least 1. Flows are spread over them by a hash
-	// of their two addresses that does not depend on the direction.
+	// Queues is the number of queues, at least 1. Flows are spread over the first
+	// MaxQueues of them by QueueOf.
 	Queues uint16
 	// Mark exempts: packets with all these bits set in their mark are not diverted.
 	Mark uint32
@@ -190,8 +200,8 @@ func Open(cfg Config) (*Table, error) {
 func (t *Table) probe() (native bool, err error) {
 	conn := &nftables.Conn{}
 	table := conn.AddTable(&nftables.Table{Name: t.table.Name + "-probe", Family: t.table.Family})
-	chain := conn.AddChain(&nftables.Chain{Table: table, Name: divertChain})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{queue(&t.cfg, true)}})
+	chain := conn.AddChain(&nftables.Chain{Table: table, Name: t.cfg.queueChain(0)})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{queue(t.cfg.FirstQueue, t.cfg.Bypass, true)}})
 	conn.DelTable(table)
 	err = conn.Flush()
 	if missing(err) {
@@ -283,7 +293,7 @@ func (t *Table) Update(ports ...uint16) error {
 		return err
 	}
 	conn := &nftables.Conn{}
-	if err := fillPorts(conn, portSet(t.table), ports); err != nil {
+	if err := refill(conn, portSet(t.table), portElements(ports)); err != nil {
 		return t.fail("update", err)
 	}
 	if err := conn.Flush(); err != nil {
@@ -298,7 +308,7 @@ func (t *Table) Update(ports ...uint16) error {
 // its queues before Close, which drops what still waits.
 func (t *Table) StopDiverting() error {
 	conn := &nftables.Conn{}
-	// The divert chain stays as it is: without its `ct` expression the kernel might
+	// The other chains stay as they are: without a `ct` expression the kernel might
 	// take connection tracking off its hooks, and that empties all queues as well.
 	for _, h := range t.cfg.Hooks {
 		conn.FlushChain(&nftables.Chain{Table: t.table, Name: h.String()})

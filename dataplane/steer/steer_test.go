@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/nftables"
@@ -53,13 +54,11 @@ func TestHooksHaveTheNamesOfTheConfiguration(t *testing.T) {
 
 func TestTheNativeStatementIsWrittenAsTheTarget(t *testing.T) {
 	for _, bypass := range []bool{false, true} {
-		c := config
-		c.Bypass = bypass
-		q, ok := queue(&c, true).(*expr.Queue)
-		if !ok || q.Num != 2500 || q.Total != 4 || (q.Flag == expr.QueueFlagBypass) != bypass || q.Flag&expr.QueueFlagFanout != 0 {
+		q, ok := queue(2500, bypass, true).(*expr.Queue)
+		if !ok || q.Num != 2500 || q.Total != 1 || (q.Flag == expr.QueueFlagBypass) != bypass || q.Flag&expr.QueueFlagFanout != 0 {
 			t.Errorf("native, bypass %v: %+v", bypass, q)
 		}
-		target, ok := queue(&c, false).(*expr.Target)
+		target, ok := queue(2500, bypass, false).(*expr.Target)
 		if !ok || target.Name != "NFQUEUE" || target.Rev != 3 {
 			t.Fatalf("target: %+v", target)
 		}
@@ -68,10 +67,35 @@ func TestTheNativeStatementIsWrittenAsTheTarget(t *testing.T) {
 
 func TestTheTargetIsLaidOutAsTheKernelExpects(t *testing.T) {
 	for _, bypass := range []bool{false, true} {
-		info := nfqueueInfo(2500, 4, bypass)
+		info := nfqueueInfo(2500, bypass)
 		field := func(i int) uint16 { return binary.NativeEndian.Uint16(info[i:]) }
-		if len(info) != 8 || field(0) != 2500 || field(2) != 4 || (field(4) == 1) != bypass || field(4) > 1 || field(6) != 0 {
+		if len(info) != 8 || field(0) != 2500 || field(2) != 1 || (field(4) == 1) != bypass || field(4) > 1 || field(6) != 0 {
 			t.Errorf("bypass %v: %x", bypass, info)
+		}
+	}
+}
+
+func TestPortsOfOneParityAreSpreadEvenly(t *testing.T) {
+	for _, queues := range []uint16{1, 2, 4, 64} {
+		flows := make([]int, queues)
+		const first, last = 32768, 60999 // Linux's ephemeral ports
+		for port := first; port <= last; port += 2 {
+			flows[QueueOf(uint16(port), queues)]++
+		}
+		if least, most := slices.Min(flows), slices.Max(flows); most-least > MaxQueues {
+			t.Errorf("%d queues get from %d to %d flows", queues, least, most)
+		}
+	}
+}
+
+func TestMoreQueuesThanSlotsStayIdle(t *testing.T) {
+	used := map[uint16]bool{}
+	for port := range 1 << 16 {
+		used[QueueOf(uint16(port), 100)] = true
+	}
+	for q := range uint16(100) {
+		if used[q] != (q < MaxQueues) {
+			t.Errorf("queue %d used: %t", q, used[q])
 		}
 	}
 }

@@ -35,6 +35,9 @@ type Packet struct {
 	// Follower). The Inspector reads it like any other; Verdict says what it would have
 	// decided, and the engine carries nothing out.
 	Passed bool
+	// Before is what became of the connection between its last logged packet and this one,
+	// where Passed is set.
+	Before Passage
 	// Mark is the packet's mark in the kernel.
 	Mark uint32
 	// Verdict is set by the Inspector, for every packet of the batch.
@@ -43,6 +46,16 @@ type Packet struct {
 	// come up any more: an engine that was told to marks the packet, so that a rule can
 	// mark its connection. It is false when the Inspector gets the packet.
 	Exempt bool
+}
+
+// Passage is what of a connection the follower let through without a word: in TLS
+// everything but its end, else bare acknowledgements.
+type Passage struct {
+	// Packets and Octets count IP packets to the server and to the client.
+	Packets [2]uint32
+	Octets  [2]uint64
+	// Next is the sequence number of the next octet of the packet's direction.
+	Next uint32
 }
 
 // Release is the late verdict on a packet that was left at Hold, in an earlier batch or

@@ -12,10 +12,13 @@ import (
 // Err is what every lack of a capability is.
 var Err = errors.New("run as root, or with the capabilities CAP_NET_ADMIN and CAP_NET_RAW")
 
-// NetAdmin and NetRaw are the capabilities that the data plane needs.
+// NetAdmin and NetRaw are the capabilities that the data plane needs, and BPF and Perfmon
+// those that the kernel's own share needs besides.
 const (
 	NetAdmin Capability = unix.CAP_NET_ADMIN
 	NetRaw   Capability = unix.CAP_NET_RAW
+	BPF      Capability = unix.CAP_BPF
+	Perfmon  Capability = unix.CAP_PERFMON
 )
 
 // Capability is the number of a capability, as in linux/capability.h.
@@ -28,6 +31,10 @@ func (c Capability) String() string {
 		return "CAP_NET_ADMIN"
 	case NetRaw:
 		return "CAP_NET_RAW"
+	case BPF:
+		return "CAP_BPF"
+	case Perfmon:
+		return "CAP_PERFMON"
 	}
 	return fmt.Sprintf("capability %d", uint(c))
 }

@@ -1,0 +1,1061 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's own share of keepword: it decides, before a packet costs a trip to user space
+ * and back, whether the packet has to make it. Attached to the ingress of the interfaces
+ * (tcx, below Linux 6.6 clsact).
+ *
+ * A packet that may go on by itself gets the mark that exempts from the queue. All others go
+ * on without it, and netfilter diverts them: what is not understood here is inspected there.
+ *
+ * Of a connection that inspection has granted, a packet goes on if it is what the dialogue
+ * waits for, whole and in order: a single reply, a command of a known kind, mail data without
+ * a line that begins with a dot. It is logged, whole, before it goes on, and inspection reads
+ * the log before anything else of the connection. So inspection knows all octets, and the
+ * program need not keep any: a retransmission, a hole, an unexpected word, all that has to be
+ * compared or changed comes up.
+ *
+ * With the first packet that comes up the connection is inspection's again, until it grants
+ * it anew and nothing of it is on the way between here and there (grant.seen).
+ */
+#include "types.h"
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* So that the types are told to Go. */
+const enum await *await_type __attribute__((unused));
+const enum owner *owner_type __attribute__((unused));
+const enum counter *counter_type __attribute__((unused));
+const struct opening *opening_type __attribute__((unused));
+const struct record *record_type __attribute__((unused));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct settings);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 20);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct conn);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 20);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct conn);
+	__type(value, struct grant);
+} grants SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 16);
+	__type(key, struct conn);
+	__type(value, struct opening);
+} openings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 16);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct server);
+	__type(value, __u32); /* the settings' epoch */
+} servers SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 24);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WORKERS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} logs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* A packet of up to SMALL octets is copied here to be read. */
+#define SMALL 4096
+struct scratch {
+	struct record record;
+	__u8 packet[SMALL];
+	/* What is being made. */
+	struct opening opening;
+	struct flow flow;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline void count(__u32 which, __u64 n)
+{
+	__u64 *c = bpf_map_lookup_elem(&counters, &which);
+
+	if (c)
+		*c += n;
+}
+
+/* segment is a TCP segment as it is needed here. */
+struct segment {
+	struct conn conn;
+	__u32 at;      /* where the IP header begins in the frame */
+	__u32 tcp;     /* where the TCP header begins */
+	__u32 size;    /* octets from the IP header on */
+	__u32 headers; /* of them IP's and TCP's */
+	__u32 seq, ack;
+	__u16 window;
+	__u8 flags;
+	__u8 dir;
+	bool odd; /* it has options that are not looked at here */
+};
+
+/* TCP's control bits (RFC 9293 section 3.1). */
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define PSH 0x08
+#define ACK 0x10
+
+static __always_inline bool inspected(const struct settings *s, __be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return s->ports[p / 64] >> (p % 64) & 1;
+}
+
+enum sort { NOT_OURS, FRAGMENT, OURS };
+
+/* parse reads the headers. What it does not take for OURS needs no exemption, or gets none. */
+static __always_inline enum sort parse(struct __sk_buff *skb, const struct settings *set, struct segment *g)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 src[4], dst[4];
+	struct tcphdr *t;
+	__u32 size, header;
+
+	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr) > end)
+		return NOT_OURS;
+	g->at = ETH_HLEN;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = data + ETH_HLEN;
+
+		if (ip->protocol != IPPROTO_TCP || ip->version != 4 || ip->ihl != 5 ||
+		    ip->frag_off & bpf_htons(0x3fff)) /* offset, or more fragments */
+			return NOT_OURS;
+		src[0] = src[1] = dst[0] = dst[1] = 0;
+		src[2] = dst[2] = bpf_htonl(0xffff);
+		src[3] = ip->saddr;
+		dst[3] = ip->daddr;
+		size = bpf_ntohs(ip->tot_len);
+		header = sizeof *ip;
+		t = (void *)(ip + 1);
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) + sizeof *t > end || ip->nexthdr != IPPROTO_TCP || ip->version != 6)
+			return NOT_OURS;
+		__builtin_memcpy(src, &ip->saddr, sizeof src);
+		__builtin_memcpy(dst, &ip->daddr, sizeof dst);
+		size = sizeof *ip + bpf_ntohs(ip->payload_len);
+		header = sizeof *ip;
+		t = (void *)(ip + 1);
+	} else {
+		return NOT_OURS;
+	}
+	if (inspected(set, t->dest)) {
+		g->dir = TO_SERVER;
+		__builtin_memcpy(g->conn.client, src, sizeof src);
+		__builtin_memcpy(g->conn.server, dst, sizeof dst);
+		g->conn.client_port = t->source;
+		g->conn.server_port = t->dest;
+	} else if (inspected(set, t->source)) {
+		g->dir = TO_CLIENT;
+		__builtin_memcpy(g->conn.client, dst, sizeof dst);
+		__builtin_memcpy(g->conn.server, src, sizeof src);
+		g->conn.client_port = t->dest;
+		g->conn.server_port = t->source;
+	} else {
+		return NOT_OURS;
+	}
+	g->tcp = ETH_HLEN + header;
+	g->size = size;
+	g->headers = header + t->doff * 4;
+	g->seq = bpf_ntohl(t->seq);
+	g->ack = bpf_ntohl(t->ack_seq);
+	g->window = bpf_ntohs(t->window);
+	g->flags = ((__u8 *)t)[13];
+	g->odd = false;
+	if (t->doff < 5 || g->headers > size || size > skb->len - ETH_HLEN || ((__u8 *)t)[12] & 0x0f) {
+		g->odd = true;
+	} else if (t->doff == 8) { /* as Linux sends timestamps (RFC 7323 appendix A) */
+		__be32 *o = (void *)(t + 1);
+
+		g->odd = (void *)(o + 1) > end || *o != bpf_htonl(0x0101080a);
+	} else if (t->doff != 5) {
+		g->odd = true;
+	}
+	return OURS;
+}
+
+/* sk_buff___own is the part of struct sk_buff that tells who vouches for the checksum. */
+struct sk_buff___own {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+extern void *bpf_cast_to_kern_ctx(void *obj) __ksym __weak;
+
+enum { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, CHECKSUM_COMPLETE, CHECKSUM_PARTIAL };
+
+/* vouched says that the checksum needs no look: the card has seen that it is right, or the
+ * packet has never been on a wire (struct sk_buff, ip_summed). */
+static __always_inline bool vouched(struct __sk_buff *skb)
+{
+	if (bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0)
+		return true;
+	if (bpf_cast_to_kern_ctx) { /* the kernel has it */
+		struct sk_buff___own *b = bpf_cast_to_kern_ctx(skb);
+
+		return BPF_CORE_READ_BITFIELD(b, ip_summed) == CHECKSUM_PARTIAL;
+	}
+	return false;
+}
+
+static __always_inline __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* sound says that the checksum of the packet in c is right (RFC 9293 section 3.1). Behind
+ * the packet there are zeros. */
+__noinline bool sound(struct scratch *c, struct segment *g)
+{
+	__u32 header, length, done = 0;
+	__s64 sum;
+
+	if (!c || !g) /* which the verifier wants to be sure of */
+		return false;
+	header = g->tcp - ETH_HLEN;
+	length = g->size - header;
+	sum = bpf_htons(IPPROTO_TCP) + (__s64)bpf_htons(length);
+	if (header != sizeof(struct iphdr) && header != sizeof(struct ipv6hdr))
+		return false;
+	sum = bpf_csum_diff(NULL, 0, g->conn.client, 16, fold(sum));
+	sum = bpf_csum_diff(NULL, 0, g->conn.server, 16, sum);
+	if (header == sizeof(struct iphdr)) /* the mapped prefixes are no part of it */
+		sum = bpf_csum_diff((__be32 *)g->conn.client, 12, NULL, 0, bpf_csum_diff((__be32 *)g->conn.server, 12, NULL, 0, sum));
+	for (int i = 0; i < SMALL / 512 && done < length; i++, done += 512) {
+		__u32 n = length - done, at = header + done;
+
+		if (n > 512)
+			n = 512;
+		n = (n + 3) & ~3u;
+		if (at > SMALL - 512 || n > 512)
+			return false;
+		sum = bpf_csum_diff(NULL, 0, (__be32 *)&c->packet[at], n, sum);
+	}
+	return done >= length && fold(sum) == 0xffff;
+}
+
+/* worker returns who inspects a connection: the rules of nftables that divert to the queues
+ * spread them in the same way, by the client's port. Linux's clients prefer ports of one
+ * parity, so the last bit says little. */
+static __always_inline __u32 worker(const struct settings *set, const struct conn *c)
+{
+	return set->worker[bpf_ntohs(c->client_port) >> 1 & (SLOTS - 1)] & (WORKERS - 1);
+}
+
+/* alive says that somebody reads the log of a connection. */
+static __always_inline bool alive(const struct settings *set, const struct conn *c)
+{
+	return bpf_ktime_get_ns() < set->alive_until[worker(set, c)];
+}
+
+/* wake tells the worker of a log that is filling that it should not wait for its tick. */
+static __always_inline __u64 wake(void *log)
+{
+	return bpf_ringbuf_query(log, BPF_RB_AVAIL_DATA) > (1 << 21) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* head fills in what a record says of its packet. */
+static __always_inline void head(struct record *r, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	r->time = f->logged = bpf_ktime_get_ns();
+	r->size = g->size;
+	r->ifindex = skb->ifindex;
+	r->packets[0] = f->packets[0];
+	r->packets[1] = f->packets[1];
+	r->octets[0] = f->octets[0];
+	r->octets[1] = f->octets[1];
+	r->next = f->next[g->dir & 1];
+	r->zero = 0;
+}
+
+/* written notes that a record was made. */
+static __always_inline void written(struct flow *f)
+{
+	f->packets[0] = f->packets[1] = 0;
+	f->octets[0] = f->octets[1] = 0;
+}
+
+/* load copies a small packet to where it can be read. */
+static __always_inline bool load(struct __sk_buff *skb, struct segment *g, struct scratch *c)
+{
+	__u32 n = g->size;
+
+	if (n < 40 || n > SMALL - 4)
+		return false;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, c->packet, n))
+		return false;
+	*(__u32 *)&c->packet[n] = 0; /* what the checksum is rounded up to */
+	return true;
+}
+
+/* record_small logs the packet in c. */
+static __always_inline bool record_small(const struct settings *set, struct flow *f, struct __sk_buff *skb,
+					 struct segment *g, struct scratch *c)
+{
+	__u32 i = worker(set, &g->conn), n = g->size;
+	void *log = bpf_map_lookup_elem(&logs, &i);
+
+	if (!log || n > SMALL)
+		return false;
+	head(&c->record, f, skb, g);
+	if (bpf_ringbuf_output(log, c, sizeof c->record + n, wake(log))) {
+		count(COUNT_LOG_FULL, 1);
+		return false;
+	}
+	written(f);
+	return true;
+}
+
+#define OCTET(c, i) ((c)->packet[(i) & (SMALL - 1)])
+
+/* Octets are read in runs of so many, each by a function that the verifier looks at once. */
+#define RUN 64
+
+/* text_run reads a run of a dialogue: printable ASCII in lines that end with CRLF. It returns
+ * whether a CR came last, or UNFIT. */
+#define UNFIT 0xff
+__noinline __u32 text_run(struct scratch *c, __u32 at, __u32 end, __u32 behind_cr)
+{
+	if (!c)
+		return UNFIT;
+	for (__u32 i = 0; i < RUN; i++) {
+		__u8 o = OCTET(c, at + i);
+
+		if (at + i >= end)
+			break;
+		if (behind_cr ? o != '\n' : (o < ' ' && o != '\r') || o > '~')
+			return UNFIT;
+		behind_cr = o == '\r';
+	}
+	return behind_cr;
+}
+
+/* text says that the octets from at up to end are whole lines of printable ASCII. */
+static __always_inline bool text(struct scratch *c, __u32 at, __u32 end)
+{
+	__u32 behind_cr = 0;
+
+	for (int i = 0; i < 2048 / RUN && at < end; i++, at += RUN) {
+		behind_cr = text_run(c, at, end, behind_cr);
+		if (behind_cr == UNFIT)
+			return false;
+	}
+	return at >= end && OCTET(c, end - 1) == '\n';
+}
+
+
+static __always_inline __u32 word(struct scratch *c, __u32 i)
+{
+	return OCTET(c, i) << 24 | OCTET(c, i + 1) << 16 | OCTET(c, i + 2) << 8 | OCTET(c, i + 3);
+}
+
+#define WORD(a, b, c, d) ((__u32)(a) << 24 | (b) << 16 | (c) << 8 | (d))
+#define UPPER 0xdfdfdfdf
+
+/* next_line returns where the line that begins at at ends. */
+__noinline __u32 next_line(struct scratch *c, __u32 at, __u32 end)
+{
+	if (!c)
+		return 0;
+	for (__u32 i = 0; i < 1024; i++) {
+		__u32 j = at + i;
+
+		if (j >= end)
+			return 0;
+		if (OCTET(c, j) == '\n')
+			return j + 1;
+	}
+	return 0;
+}
+
+/* The longest line of a dialogue that is let through here (RFC 5321 section 4.5.3.1.4), and
+ * the most commands in one group (RFC 2920). */
+#define LINE 512
+#define GROUP 32
+
+/* commands follows the client's octets from at up to end: whole lines of commands that change
+ * nothing by themselves, the last of which may be one that does. */
+__noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end)
+{
+	__u8 pending = 0, await = AWAIT_COMMAND;
+
+	if (!f || !c)
+		return false;
+	for (int i = 0; i < GROUP; i++) {
+		__u32 next, verb, length;
+
+		if (at == end) {
+			f->pending = pending;
+			f->await = await;
+			return true;
+		}
+		if (await != AWAIT_COMMAND)
+			return false; /* nothing may stand behind it */
+		next = next_line(c, at, end);
+		length = next - at;
+		if (!next || length < 6 || length > LINE)
+			return false;
+		verb = word(c, at) & UPPER;
+		switch (verb) {
+		case WORD('M', 'A', 'I', 'L'):
+			if (length < 14 || (word(c, at + 5) & UPPER) != WORD('F', 'R', 'O', 'M') ||
+			    OCTET(c, at + 4) != ' ' || OCTET(c, at + 9) != ':' || OCTET(c, at + 10) != '<')
+				return false;
+			pending++;
+			break;
+		case WORD('R', 'C', 'P', 'T'):
+			if (length < 12 || OCTET(c, at + 4) != ' ' || (OCTET(c, at + 5) & 0xdf) != 'T' ||
+			    (OCTET(c, at + 6) & 0xdf) != 'O' || OCTET(c, at + 7) != ':' || OCTET(c, at + 8) != '<')
+				return false;
+			pending++;
+			break;
+		case WORD('R', 'S', 'E', 'T'):
+		case WORD('N', 'O', 'O', 'P'):
+			if (length != 6)
+				return false;
+			pending++;
+			break;
+		case WORD('D', 'A', 'T', 'A'):
+			if (length != 6)
+				return false;
+			await = AWAIT_DATA_REPLY;
+			break;
+		case WORD('Q', 'U', 'I', 'T'):
+			if (length != 6)
+				return false;
+			await = AWAIT_QUIT_REPLY;
+			break;
+		case WORD('E', 'H', 'L', 'O'):
+			if (length < 8 || OCTET(c, at + 4) != ' ' || pending)
+				return false;
+			await = AWAIT_EHLO_REPLY;
+			break;
+		default:
+			return false;
+		}
+	}
+	return false;
+}
+
+/* ehlo_reply says that the octets are one positive reply to EHLO: each line begins with 250-,
+ * the last with 250 and a blank. */
+__noinline bool ehlo_reply(struct scratch *c, __u32 at, __u32 end)
+{
+	if (!c)
+		return false;
+	for (int i = 0; i < 64; i++) {
+		__u32 next = next_line(c, at, end), code;
+
+		if (!next || next - at > LINE)
+			return false;
+		code = word(c, at);
+		if (code == WORD('2', '5', '0', ' '))
+			return next == end;
+		if (code != WORD('2', '5', '0', '-'))
+			return false;
+		at = next;
+	}
+	return false;
+}
+
+/* replies follows the server's octets: as many whole replies of one line as are awaited, or
+ * fewer. */
+__noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end)
+{
+	__u8 pending, await;
+
+	if (!f || !c)
+		return false;
+	pending = f->pending;
+	await = f->await;
+	for (int i = 0; i < GROUP + 1; i++) {
+		__u32 next, code;
+
+		if (at == end) {
+			f->pending = pending;
+			f->await = await;
+			return true;
+		}
+		next = next_line(c, at, end);
+		if (!next || next - at < 6 || next - at > LINE)
+			return false;
+		code = word(c, at);
+		at = next;
+		if (pending) {
+			if (code != WORD('2', '5', '0', ' '))
+				return false;
+			pending--;
+			continue;
+		}
+		switch (await) {
+		case AWAIT_GREETING:
+			if (code != WORD('2', '2', '0', ' '))
+				return false;
+			await = AWAIT_COMMAND;
+			break;
+		case AWAIT_DATA_REPLY:
+			if (code != WORD('3', '5', '4', ' '))
+				return false;
+			await = AWAIT_MAIL_DATA;
+			f->place = LINE_START;
+			break;
+		case AWAIT_END_REPLY:
+			if (code != WORD('2', '5', '0', ' '))
+				return false;
+			await = AWAIT_COMMAND;
+			break;
+		case AWAIT_QUIT_REPLY:
+			if (code != WORD('2', '2', '1', ' '))
+				return false;
+			await = AWAIT_NOTHING;
+			break;
+		default:
+			return false;
+		}
+	}
+	return false;
+}
+
+/* mail_run reads a run of mail data, and returns the place behind it, or UNFIT. */
+__noinline __u32 mail_run(struct scratch *c, __u32 at, __u32 end, __u32 place)
+{
+	if (!c)
+		return UNFIT;
+	for (__u32 i = 0; i < RUN; i++) {
+		__u8 o = OCTET(c, at + i);
+
+		if (at + i >= end)
+			break;
+		if (o == '\n') {
+			if (place != BEHIND_CR)
+				return UNFIT;
+			place = LINE_START;
+		} else if (place == BEHIND_CR) {
+			return UNFIT;
+		} else if (o == '\r') {
+			place = BEHIND_CR;
+		} else if (o == '.' && place == LINE_START) {
+			place = BEHIND_DOT;
+		} else if (place == BEHIND_DOT && o != '.') {
+			return UNFIT;
+		} else {
+			place = IN_LINE;
+		}
+	}
+	return place;
+}
+
+/* mail_data follows small mail data: lines that end in CRLF, none of which begins with a dot
+ * but the last, where that is all of it (RFC 5321 section 4.1.1.4), or where it begins with two
+ * (section 4.5.2). */
+static __always_inline bool mail_data(struct flow *f, struct scratch *c, __u32 at, __u32 end)
+{
+	__u32 place = f->place, stop = end;
+	bool ends = end - at >= 3 && OCTET(c, end - 3) == '.' && OCTET(c, end - 2) == '\r' && OCTET(c, end - 1) == '\n';
+
+	if (ends) /* perhaps: the dot may stand in a line */
+		stop = end - 3;
+	for (int i = 0; i < SMALL / RUN && at < stop; i++, at += RUN) {
+		place = mail_run(c, at, stop, place);
+		if (place == UNFIT)
+			return false;
+	}
+	if (at < stop)
+		return false;
+	if (ends && place == LINE_START)
+		f->await = AWAIT_END_REPLY;
+	else if (ends && place == BEHIND_CR)
+		return false;
+	else if (ends)
+		place = LINE_START;
+	if (place == BEHIND_DOT)
+		return false;
+	f->place = place;
+	return true;
+}
+
+/* granted says that the server's replies to EHLO may go by themselves. */
+static __always_inline bool granted(const struct settings *set, const struct conn *c)
+{
+	struct server s = { .port = c->server_port };
+	__u32 *epoch;
+
+	__builtin_memcpy(s.addr, c->server, sizeof s.addr);
+	epoch = bpf_map_lookup_elem(&servers, &s);
+	return epoch && *epoch == set->epoch;
+}
+
+/* speak follows the octets of a dialogue. They are in c, behind the headers. */
+static __always_inline bool speak(const struct settings *set, struct flow *f, struct segment *g, struct scratch *c)
+{
+	__u32 at = g->headers, end = g->size;
+
+	if (end > SMALL - 4 || at >= end)
+		return false;
+	if (g->dir == TO_SERVER) {
+		if (f->await == AWAIT_MAIL_DATA)
+			return mail_data(f, c, at, end);
+		return f->await == AWAIT_COMMAND && !f->pending && text(c, at, end) &&
+		       commands(f, c, at, end);
+	}
+	if (!text(c, at, end))
+		return false;
+	if (f->await == AWAIT_EHLO_REPLY) {
+		if (f->pending || !granted(set, &g->conn) || !ehlo_reply(c, at, end))
+			return false;
+		f->await = AWAIT_COMMAND;
+		return true;
+	}
+	return replies(f, c, at, end);
+}
+
+/* clamp lowers a window that promises more than inspection can keep (RFC 9293 section 3.8.6:
+ * its right edge moves with the acknowledgement, and so never shrinks). */
+static __always_inline bool clamp(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u8 shift = f->scale[g->dir & 1] & 15;
+	__be16 from, to;
+
+	if (!set->window || (__u32)g->window << shift <= set->window)
+		return true;
+	from = bpf_htons(g->window);
+	to = bpf_htons(set->window >> shift);
+	if (bpf_l4_csum_replace(skb, g->tcp + offsetof(struct tcphdr, check), from, to, sizeof to) ||
+	    bpf_skb_store_bytes(skb, g->tcp + offsetof(struct tcphdr, window), &to, sizeof to, 0))
+		return false;
+	return true;
+}
+
+static __always_inline bool take(struct flow *f)
+{
+	for (int i = 0; i < 1024; i++)
+		if (!__sync_val_compare_and_swap(&f->busy, 0, 1))
+			return true;
+	return false;
+}
+
+static __always_inline void release(struct flow *f)
+{
+	__sync_lock_test_and_set(&f->busy, 0);
+}
+
+static __always_inline void note(struct flow *f, struct segment *g)
+{
+	__u8 d = g->dir & 1;
+
+	f->packets[d]++;
+	f->octets[d] += g->size;
+}
+
+enum decision { DIVERT, PASS, PASS_OVER };
+
+#define HEARTBEAT 300000000000ULL /* nanoseconds: inspection forgets connections that are silent longer */
+
+/* follow decides a packet of a connection that is the program's. */
+static __always_inline enum decision follow(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u8 d = g->dir & 1;
+	__u32 zero = 0, length = g->size - g->headers, acked = f->acked[!d];
+	struct scratch *c;
+	bool whole;
+
+	if (g->odd || g->flags & ~(FIN | PSH | ACK) || !(g->flags & ACK))
+		return DIVERT;
+	if (g->seq != f->next[d] || f->fin & 1 << d)
+		if (length || g->flags & FIN || g->seq != f->next[d])
+			return DIVERT;
+	if ((__s32)(f->next[!d] - g->ack) < 0 || length > SMALL - 256)
+		return DIVERT;
+	if (f->epoch != set->epoch || !alive(set, &g->conn))
+		return DIVERT;
+	whole = g->ack == f->next[!d] && acked != g->ack;
+	if (!length && !(g->flags & FIN) && !whole && !f->fin) {
+		if (!vouched(skb) || !clamp(set, f, skb, g))
+			return DIVERT;
+		if ((__s32)(g->ack - acked) > 0)
+			f->acked[!d] = g->ack;
+		note(f, g);
+		count(COUNT_SILENT, 1);
+		return PASS;
+	}
+	c = bpf_map_lookup_elem(&scratches, &zero);
+	if (!c || !clamp(set, f, skb, g) || !load(skb, g, c))
+		return DIVERT;
+	if (!vouched(skb) && !sound(c, g))
+		return DIVERT;
+	if (length && !speak(set, f, g, c))
+		return DIVERT;
+	if (!record_small(set, f, skb, g, c))
+		return DIVERT;
+	f->next[d] += length;
+	if (g->flags & FIN) {
+		f->next[d]++;
+		f->fin |= 1 << d;
+	}
+	if ((__s32)(g->ack - acked) > 0)
+		f->acked[!d] = g->ack;
+	count(COUNT_FOLLOWED, 1);
+	return PASS;
+}
+
+/* pass decides a packet of a connection in TLS. */
+static __always_inline enum decision pass(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u8 d = g->dir & 1;
+	__u32 zero = 0, end = g->seq + g->size - g->headers;
+
+	if (g->flags & SYN)
+		return DIVERT; /* the next connection, perhaps */
+	if (g->flags & (FIN | RST) || bpf_ktime_get_ns() - f->logged > HEARTBEAT) {
+		/* Inspection has to know: with the headers alone, if they are all that is small. */
+		struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+
+		if (!c || !load(skb, g, c) || !record_small(set, f, skb, g, c))
+			return DIVERT;
+	} else {
+		note(f, g);
+	}
+	if ((__s32)(end - f->next[d]) > 0)
+		f->next[d] = end;
+	count(COUNT_PASSED, 1);
+	count(COUNT_PASSED_OCTETS, g->size);
+	return PASS;
+}
+
+/* renew takes up what inspection has granted since. */
+static __always_inline bool renew(const struct settings *set, struct flow *f, struct segment *g)
+{
+	struct grant *r = bpf_map_lookup_elem(&grants, &g->conn);
+
+	if (!r || g->flags & SYN)
+		return false;
+	if (r->owner == OWNER_PASS) {
+		f->owner = OWNER_PASS;
+		f->logged = bpf_ktime_get_ns();
+	} else if (r->seen != f->diverted || r->owner != OWNER_FOLLOW || f->fin) {
+		return false;
+	} else {
+		f->owner = OWNER_FOLLOW;
+		f->epoch = set->epoch;
+		f->await = r->await;
+		f->pending = 0;
+		f->acked[0] = r->next[0];
+		f->acked[1] = r->next[1];
+		f->scale[0] = r->scale[0];
+		f->scale[1] = r->scale[1];
+	}
+	f->next[0] = r->next[0];
+	f->next[1] = r->next[1];
+	count(COUNT_TAKEN, 1);
+	return true;
+}
+
+/* options reads the options of a SYN (RFC 9293 section 3.2, RFC 7323 section 2.2). It returns
+ * false where one of them needs a look, or a change. */
+static __always_inline bool options(struct scratch *c, struct segment *g, __u8 *scale)
+{
+	__u32 at = g->tcp - ETH_HLEN + sizeof(struct tcphdr);
+
+	*scale = 0;
+	for (int i = 0; i < 12; i++) {
+		__u8 kind, length;
+
+		if (at >= g->headers)
+			return true;
+		kind = OCTET(c, at);
+		if (kind == 0)
+			return true;
+		if (kind == 1) {
+			at++;
+			continue;
+		}
+		length = OCTET(c, at + 1);
+		if (length < 2 || at + length > g->headers)
+			return false;
+		switch (kind) {
+		case 2: { /* maximum segment size: what a queue can hand over, twice */
+			__u16 mss = OCTET(c, at + 2) << 8 | OCTET(c, at + 3);
+
+			if (length != 4 || mss > (65535 - 4 - 120) / 2)
+				return false;
+			break;
+		}
+		case 3:
+			if (length != 3)
+				return false;
+			*scale = OCTET(c, at + 2) > 14 ? 14 : OCTET(c, at + 2);
+			break;
+		case 4: /* selective acknowledgement permitted */
+		case 8: /* timestamps */
+			break;
+		default:
+			return false;
+		}
+		at += length;
+	}
+	return false;
+}
+
+/* keep_headers copies a SYN for the time when its connection is established. */
+static __always_inline bool keep_headers(struct opening *o, __u8 d, struct scratch *c, struct segment *g)
+{
+	if (g->size > HEADERS)
+		return false;
+	__builtin_memcpy(o->syn[d & 1], c->packet, HEADERS);
+	o->size[d & 1] = g->size;
+	return true;
+}
+
+/* recall logs a SYN that was kept. */
+static __always_inline bool recall(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g,
+				   struct scratch *c, struct opening *o, __u8 d)
+{
+	__u32 i = worker(set, &g->conn);
+	void *log = bpf_map_lookup_elem(&logs, &i);
+
+	if (!log)
+		return false;
+	__builtin_memcpy(c->packet, o->syn[d], HEADERS);
+	head(&c->record, f, skb, g);
+	c->record.size = o->size[d];
+	return !bpf_ringbuf_output(log, c, sizeof c->record + HEADERS, wake(log));
+}
+
+/* fresh makes a connection that is inspection's. */
+static __always_inline struct flow *fresh(struct scratch *c)
+{
+	__builtin_memset(&c->flow, 0, sizeof c->flow);
+	return &c->flow;
+}
+
+/* open decides a SYN of a connection that is not known, or a server's answer to one that is
+ * only begun. */
+static __always_inline enum decision open(const struct settings *set, struct __sk_buff *skb, struct segment *g)
+{
+	__u32 zero = 0;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	struct flow *f;
+	__u8 scale;
+	bool plain;
+
+	if (!c)
+		return DIVERT;
+	f = fresh(c);
+	plain = g->headers == g->size && (g->flags & ~ACK) == SYN && load(skb, g, c) && (vouched(skb) || sound(c, g)) &&
+		options(c, g, &scale) && alive(set, &g->conn);
+	if (g->dir == TO_SERVER && !(g->flags & ACK)) {
+		f->opened = 1 << TO_SERVER;
+		f->diverted = !plain;
+		if (plain && granted(set, &g->conn)) {
+			struct opening *o = &c->opening;
+
+			__builtin_memset(o, 0, sizeof *o);
+			o->seq[TO_SERVER] = g->seq;
+			o->scale[TO_SERVER] = scale;
+			if (keep_headers(o, TO_SERVER, c, g) && !bpf_map_update_elem(&openings, &g->conn, o, BPF_ANY))
+				goto silent;
+			plain = false;
+		}
+		bpf_map_delete_elem(&openings, &g->conn);
+		if (plain && !record_small(set, f, skb, g, c)) {
+			plain = false;
+			f->diverted = 1;
+		}
+		f->next[TO_SERVER] = g->seq + 1;
+		f->scale[TO_SERVER] = scale;
+		bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
+		if (!plain)
+			return DIVERT;
+		goto silent;
+	}
+	return DIVERT;
+silent:
+	count(COUNT_SILENT, 1);
+	return PASS;
+}
+
+/* establish decides a packet of a connection that has begun unseen by inspection. */
+static __always_inline enum decision establish(const struct settings *set, struct __sk_buff *skb, struct segment *g,
+					       struct opening *o)
+{
+	__u32 zero = 0;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	struct flow *f, *placed;
+	bool told;
+	__u8 scale = 0;
+
+	if (!c)
+		return DIVERT;
+	f = fresh(c);
+	if (g->dir == TO_CLIENT && (g->flags & (SYN | ACK | RST | FIN)) == (SYN | ACK) && g->ack == o->seq[TO_SERVER] + 1 &&
+	    g->headers == g->size && load(skb, g, c) && (vouched(skb) || sound(c, g)) && options(c, g, &scale) &&
+	    (!o->answered || o->seq[TO_CLIENT] == g->seq) && keep_headers(o, TO_CLIENT, c, g)) {
+		o->seq[TO_CLIENT] = g->seq;
+		o->scale[TO_CLIENT] = scale;
+		o->answered = 1;
+		count(COUNT_SILENT, 1);
+		return PASS;
+	}
+	if (g->dir == TO_SERVER && g->flags == SYN && g->seq == o->seq[TO_SERVER])
+		return PASS; /* it is repeated */
+	/* Whatever else it is, inspection learns what was. */
+	told = recall(set, f, skb, g, c, o, TO_SERVER) && (!o->answered || recall(set, f, skb, g, c, o, TO_CLIENT));
+	if (told && o->answered && g->dir == TO_SERVER && !(g->flags & SYN) && g->seq == o->seq[TO_SERVER] + 1 &&
+	    g->ack == o->seq[TO_CLIENT] + 1) {
+		f->owner = OWNER_FOLLOW;
+		f->epoch = set->epoch;
+		f->await = AWAIT_GREETING;
+		f->next[0] = f->acked[0] = o->seq[TO_SERVER] + 1;
+		f->next[1] = o->seq[TO_CLIENT] + 1;
+		f->acked[1] = o->seq[TO_CLIENT];
+		f->scale[0] = o->scale[TO_SERVER];
+		f->scale[1] = o->scale[TO_CLIENT];
+	}
+	bpf_map_delete_elem(&openings, &g->conn);
+	if (f->owner == OWNER_USER)
+		f->diverted = 1;
+	if (bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST) || f->owner == OWNER_USER)
+		return DIVERT;
+	placed = bpf_map_lookup_elem(&flows, &g->conn);
+	if (!placed)
+		return DIVERT;
+	if (!take(placed))
+		return PASS_OVER;
+	if (placed->owner == OWNER_FOLLOW && follow(set, placed, skb, g) == PASS) {
+		release(placed);
+		return PASS;
+	}
+	placed->owner = OWNER_USER;
+	placed->diverted++;
+	release(placed);
+	return DIVERT;
+}
+
+/* adopt takes a connection in TLS that is older than the program. */
+static __always_inline bool adopt(const struct settings *set, struct __sk_buff *skb, struct segment *g)
+{
+	struct grant *r = bpf_map_lookup_elem(&grants, &g->conn);
+	__u32 zero = 0;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	struct flow *f;
+
+	if (!r || !c || r->owner != OWNER_PASS || g->flags & (SYN | FIN | RST))
+		return false;
+	f = fresh(c);
+	f->owner = OWNER_PASS;
+	f->logged = bpf_ktime_get_ns();
+	f->next[g->dir & 1] = g->seq;
+	f->next[!(g->dir & 1)] = g->ack;
+	note(f, g);
+	return !bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
+}
+
+static __always_inline enum decision decide(const struct settings *set, struct __sk_buff *skb, struct segment *g)
+{
+	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
+	enum decision d = DIVERT;
+
+	if (!f) {
+		struct opening *o = bpf_map_lookup_elem(&openings, &g->conn);
+
+		if (o)
+			return establish(set, skb, g, o);
+		if (g->flags & SYN)
+			return open(set, skb, g);
+		if (adopt(set, skb, g))
+			return PASS;
+		count(COUNT_UNKNOWN, 1);
+		return DIVERT;
+	}
+	if (!take(f))
+		return PASS_OVER;
+	if (f->owner == OWNER_USER)
+		renew(set, f, g);
+	if (f->owner == OWNER_FOLLOW)
+		d = follow(set, f, skb, g);
+	else if (f->owner == OWNER_PASS)
+		d = pass(set, f, skb, g);
+	if (d == DIVERT) {
+		f->owner = OWNER_USER;
+		f->diverted++;
+	}
+	release(f);
+	return d;
+}
+
+SEC("tc")
+int keepword_steer(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct settings *set = bpf_map_lookup_elem(&control, &zero);
+	struct segment g = {};
+
+	if (!set || (skb->mark & set->mark) == set->mark || skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	if (parse(skb, set, &g) != OURS)
+		return TC_ACT_UNSPEC;
+	switch (decide(set, skb, &g)) {
+	case PASS:
+		skb->mark |= set->mark;
+		break;
+	case PASS_OVER:
+		count(COUNT_BUSY, 1);
+		return TC_ACT_SHOT;
+	case DIVERT:
+		count(COUNT_DIVERTED, 1);
+	}
+	return TC_ACT_UNSPEC;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the program and the process that loads it both know: keys, values and records. The
+ * Go side gets its types from the object's BTF.
+ */
+#ifndef KEEPWORD_TYPES_H
+#define KEEPWORD_TYPES_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+/* Directions, as everywhere in keepword. */
+enum { TO_SERVER, TO_CLIENT };
+
+/* conn names a connection: its client first. IPv4 addresses are mapped into IPv6 (RFC 4291
+ * section 2.5.5.2), all in network byte order. */
+struct conn {
+	__u32 client[4];
+	__u32 server[4];
+	__be16 client_port;
+	__be16 server_port;
+};
+
+struct server {
+	__u32 addr[4];
+	__be16 port;
+	__u16 zero;
+};
+
+/* Who decides the packets of a connection. */
+enum owner {
+	OWNER_USER,   /* all come up */
+	OWNER_FOLLOW, /* the program, as long as what comes is expected */
+	OWNER_PASS,   /* nobody: both ends are in TLS */
+};
+
+/* What a dialogue waits for (RFC 5321 section 4.1.1, 4.3.1). The first two are
+ * dataplane.Await. */
+enum await {
+	AWAIT_COMMAND,
+	AWAIT_GREETING,
+	AWAIT_EHLO_REPLY,
+	AWAIT_REPLY, /* to a command that changes nothing */
+	AWAIT_DATA_REPLY,
+	AWAIT_MAIL_DATA,
+	AWAIT_END_REPLY, /* to the end of mail data */
+	AWAIT_QUIT_REPLY,
+	AWAIT_NOTHING, /* 221 was said */
+};
+
+/* Where in a line of mail data the next octet stands. */
+enum place {
+	LINE_START,
+	IN_LINE,
+	BEHIND_CR,
+	BEHIND_DOT, /* at the line's beginning */
+};
+
+struct flow {
+	__u32 busy; /* 1: a packet of it is being decided on some CPU */
+	__u8 owner;
+	__u8 await;
+	__u8 pending; /* replies to simple commands that come before the awaited one */
+	__u8 place;
+	__u8 scale[2];
+	__u8 fin;    /* bit 1 << direction */
+	__u8 opened; /* bit 1 << direction: its SYN was seen */
+	__u32 next[2];  /* sequence number of the next octet of each direction */
+	__u32 acked[2]; /* what its receiver acknowledged */
+	__u32 diverted; /* packets that were left to the queue */
+	/* What was let through and not logged since the last record. */
+	__u32 packets[2];
+	__u64 octets[2];
+	__u64 logged; /* when the last record was made, nanoseconds since boot */
+	__u32 epoch;  /* the settings', when it became the program's */
+	__u32 zero;
+};
+
+/* opening is a connection whose server is granted and which is not established: that it
+ * began is told when it is. */
+#define HEADERS 104 /* IPv6 and TCP with 40 octets of options and 4 to spare */
+struct opening {
+	__u32 seq[2];
+	__u8 scale[2];
+	__u8 answered;
+	__u8 size[2];
+	__u8 zero[3];
+	__u8 syn[2][HEADERS];
+};
+
+/* grant is dataplane.Grant: what the process allows. */
+struct grant {
+	__u32 seen;
+	__u32 next[2];
+	__u8 scale[2];
+	__u8 owner;
+	__u8 await;
+};
+
+/* The most workers that there can be. */
+#define WORKERS 64
+#define SLOTS 64
+
+/* settings is what the process says for all connections. It is mapped into its memory. */
+struct settings {
+	__u64 alive_until[WORKERS]; /* nanoseconds since boot: behind it nothing is followed */
+	__u32 epoch;  /* what was granted in another one is void, but for OWNER_PASS */
+	__u32 mark;
+	__u32 window; /* octets in flight that inspection can keep; 0: as many as there are */
+	__u32 zero;
+	__u8 worker[SLOTS]; /* who gets the connections of a slot, see slot() */
+	__u64 ports[65536 / 64];
+};
+
+/* record heads each packet in the log. */
+struct record {
+	__u64 time; /* nanoseconds since boot */
+	__u32 size; /* octets of the packet, IP header first */
+	__u32 ifindex;
+	__u32 packets[2];
+	__u64 octets[2];
+	__u32 next; /* before this packet: its direction's next octet */
+	__u32 zero;
+	/* The packet follows. */
+};
+
+/* Why packets came up, or did not: indices of the counters. */
+enum counter {
+	COUNT_FOLLOWED, /* let through and logged */
+	COUNT_SILENT,   /* let through: an acknowledgement, or a SYN */
+	COUNT_PASSED,   /* let through: in TLS */
+	COUNT_PASSED_OCTETS,
+	COUNT_DIVERTED, /* of known connections of ours */
+	COUNT_UNKNOWN,  /* of others */
+	COUNT_LOG_FULL, /* diverted because the log was full */
+	COUNT_BUSY,     /* dropped: two CPUs had packets of one connection, and one held it too long */
+	COUNT_TAKEN,    /* grants taken up */
+	COUNTERS,
+};
+
+#endif

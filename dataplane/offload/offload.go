@@ -1,0 +1,229 @@
+// Package offload is the process's side of the kernel's own share (package bpf): it loads the
+// program, attaches it to interfaces, hands it what inspection grants, and brings up what it
+// has logged.
+//
+// All functions act in the network namespace of the calling thread.
+package offload
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"keepword/bpf"
+	"keepword/dataplane"
+	"keepword/dataplane/internal/privilege"
+)
+
+// ErrUnsupported is returned by Open and Attach where the kernel has not what the program
+// needs.
+var ErrUnsupported = errors.New("this kernel can't run the program that follows dialogues (BPF with ring buffers, tcx or clsact)")
+
+// Config says what the program is to do.
+type Config struct {
+	// Ports are the inspected TCP ports.
+	Ports []uint16
+	// Mark exempts packets from the queues.
+	Mark uint32
+	// Window is the most octets that a sender may have in flight, so that a retransmission
+	// can be compared with what was inspected; 0: as many as it likes.
+	Window uint32
+	// Flows bounds the connections that the program knows; 0: a million.
+	Flows uint32
+	// Log is the size of each worker's log in octets, a power of two and a multiple of the
+	// page size; 0: 16 MiB.
+	Log uint32
+	// Workers is their number, at most 64, and Worker which of them gets the connections of
+	// a client's port.
+	Workers int
+	Worker  func(clientPort uint16) int
+}
+
+// aliveTime is how long a worker counts as alive that has not read its log.
+const aliveTime = 2 * time.Second
+
+// Offload is the loaded program. Its methods may be called by any goroutine, those of a
+// Worker by the goroutine of its engine.
+type Offload struct {
+	objects bpf.FollowObjects
+	control *ebpf.Memory
+	logs    []*ebpf.Map
+	workers []*Worker
+
+	mu       sync.Mutex // of what follows
+	links    map[int]link.Link
+	settings bpf.FollowSettings
+}
+
+// Open loads the program. It does nothing until it is attached.
+func Open(cfg Config) (o *Offload, err error) {
+	if cfg.Workers < 1 || cfg.Workers > maxWorkers {
+		return nil, fmt.Errorf("offload: %d workers, want 1 to %d", cfg.Workers, maxWorkers)
+	}
+	spec, err := bpf.LoadFollow()
+	if err != nil {
+		return nil, fmt.Errorf("read the program: %w", err)
+	}
+	if cfg.Flows > 0 {
+		spec.Maps[bpf.FollowMapFlows].MaxEntries = cfg.Flows
+		spec.Maps[bpf.FollowMapGrants].MaxEntries = cfg.Flows
+	}
+	logs := spec.Maps[bpf.FollowMapLogs]
+	if cfg.Log > 0 {
+		logs.InnerMap.MaxEntries = cfg.Log
+	}
+	o = &Offload{links: make(map[int]link.Link)}
+	defer func() {
+		if err != nil {
+			_ = o.Close()
+			o = nil
+		}
+	}()
+	if err = spec.LoadAndAssign(&o.objects, nil); err != nil {
+		for _, c := range []privilege.Capability{privilege.BPF, privilege.Perfmon} {
+			if !privilege.Has(c) {
+				return o, privilege.Needs(c)
+			}
+		}
+		return o, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if o.control, err = o.objects.Control.Memory(); err != nil {
+		return o, fmt.Errorf("map the program's settings: %w", err)
+	}
+	for i := range cfg.Workers {
+		log, err := ebpf.NewMap(logs.InnerMap)
+		if err != nil {
+			return o, fmt.Errorf("make log %d: %w", i, err)
+		}
+		o.logs = append(o.logs, log)
+		if err := o.objects.Logs.Put(uint32(i), log); err != nil {
+			return o, fmt.Errorf("set log %d: %w", i, err)
+		}
+		r, err := openRing(log)
+		if err != nil {
+			return o, err
+		}
+		o.workers = append(o.workers, &Worker{o: o, index: i, ring: r, fd: log.FD()})
+	}
+	return o, o.configure(&cfg)
+}
+
+// Worker returns the follower of worker i.
+func (o *Offload) Worker(i int) *Worker { return o.workers[i] }
+
+// Program returns the program, for tests.
+func (o *Offload) Program() *ebpf.Program { return o.objects.KeepwordSteer }
+
+// Attach begins to decide what comes in by an interface. One that is attached already is no
+// error.
+func (o *Offload) Attach(iface int) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.links[iface] != nil {
+		return nil
+	}
+	l, err := link.AttachTCX(link.TCXOptions{Interface: iface, Program: o.objects.KeepwordSteer, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return fmt.Errorf("attach to interface %d: %w", iface, err)
+	}
+	o.links[iface] = l
+	return nil
+}
+
+// Detach ends Attach. An interface that is gone took its program with it.
+func (o *Offload) Detach(iface int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.links[iface]; l != nil {
+		_ = l.Close()
+		delete(o.links, iface)
+	}
+}
+
+// Interfaces returns how many are attached.
+func (o *Offload) Interfaces() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.links)
+}
+
+// Close takes the program off all interfaces and frees what it has. Packets go to the queues
+// from then on.
+func (o *Offload) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for iface, l := range o.links {
+		errs = append(errs, l.Close())
+		delete(o.links, iface)
+	}
+	for _, w := range o.workers {
+		errs = append(errs, w.ring.close())
+	}
+	for _, m := range o.logs {
+		errs = append(errs, m.Close())
+	}
+	o.workers, o.logs = nil, nil
+	return errors.Join(append(errs, o.objects.Close())...)
+}
+
+// Counts are the program's counters.
+type Counts struct {
+	Followed, Silent, Passed, PassedOctets uint64
+	Diverted, Unknown, LogFull, Busy       uint64
+	Taken                                  uint64
+}
+
+// Counts reads the counters.
+func (o *Offload) Counts() (Counts, error) {
+	var sums [bpf.FollowCounterCOUNTERS]uint64
+	for i := range sums {
+		var each []uint64
+		if err := o.objects.Counters.Lookup(uint32(i), &each); err != nil {
+			return Counts{}, fmt.Errorf("read the program's counters: %w", err)
+		}
+		for _, n := range each {
+			sums[i] += n
+		}
+	}
+	return Counts{
+		Followed: sums[bpf.FollowCounterCOUNT_FOLLOWED], Silent: sums[bpf.FollowCounterCOUNT_SILENT],
+		Passed: sums[bpf.FollowCounterCOUNT_PASSED], PassedOctets: sums[bpf.FollowCounterCOUNT_PASSED_OCTETS],
+		Diverted: sums[bpf.FollowCounterCOUNT_DIVERTED], Unknown: sums[bpf.FollowCounterCOUNT_UNKNOWN],
+		LogFull: sums[bpf.FollowCounterCOUNT_LOG_FULL], Busy: sums[bpf.FollowCounterCOUNT_BUSY],
+		Taken: sums[bpf.FollowCounterCOUNT_TAKEN],
+	}, nil
+}
+
+// monotonic is the kernel's clock of the log, in nanoseconds since boot.
+func monotonic() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // it can't fail for a clock that there is
+	return t.Nano()
+}
+
+func address(a netip.Addr) (words [4]uint32) {
+	b := a.As16()
+	for i := range words {
+		words[i] = nativeWord(b[4*i:])
+	}
+	return words
+}
+
+// connOf names a connection as the program does.
+func connOf(g *dataplane.Grant) bpf.FollowConn {
+	return bpf.FollowConn{
+		Client: address(g.Client.Addr()), ClientPort: networkOrder(g.Client.Port()),
+		Server: address(g.Server.Addr()), ServerPort: networkOrder(g.Server.Port()),
+	}
+}
+
+func serverOf(g *dataplane.Grant) bpf.FollowServer {
+	return bpf.FollowServer{Addr: address(g.Server.Addr()), Port: networkOrder(g.Server.Port())}
+}

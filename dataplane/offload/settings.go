@@ -1,0 +1,66 @@
+package offload
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"keepword/bpf"
+)
+
+// Bounds of the program (bpf/src/types.h).
+const (
+	maxWorkers = len(bpf.FollowSettings{}.AliveUntil)
+	slots      = len(bpf.FollowSettings{}.Worker)
+)
+
+// aliveSize is the size of an element of the settings' first field, alive_until.
+const aliveSize = 8
+
+// configure writes the settings as they are at the start.
+func (o *Offload) configure(cfg *Config) error {
+	s := &o.settings
+	s.Epoch, s.Mark, s.Window = 1, cfg.Mark, cfg.Window
+	for slot := range s.Worker {
+		s.Worker[slot] = uint8(cfg.Worker(uint16(slot << 1))) // as the program finds the slot of a port
+	}
+	return o.SetPorts(cfg.Ports)
+}
+
+// SetPorts changes the inspected ports. Nothing that was granted before is worth anything
+// then, but for connections in TLS.
+func (o *Offload) SetPorts(ports []uint16) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settings.Ports = [len(o.settings.Ports)]uint64{}
+	for _, p := range ports {
+		o.settings.Ports[p/64] |= 1 << (p % 64)
+	}
+	return o.newEpoch()
+}
+
+// newEpoch writes the settings, and with their number makes void what was granted.
+func (o *Offload) newEpoch() error {
+	o.settings.Epoch++
+	if err := o.objects.Control.Put(uint32(0), &o.settings); err != nil {
+		return fmt.Errorf("write the program's settings: %w", err)
+	}
+	for _, w := range o.workers {
+		w.alive()
+	}
+	return nil
+}
+
+// alive tells the program that w reads its log.
+func (w *Worker) alive() {
+	var until [aliveSize]byte
+	binary.NativeEndian.PutUint64(until[:], uint64(monotonic())+uint64(aliveTime))
+	// The memory is the map's as long as the map is open.
+	_, _ = w.o.control.WriteAt(until[:], int64(w.index*aliveSize))
+}
+
+func nativeWord(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+
+// networkOrder returns p as a number whose octets in memory are in network order.
+func networkOrder(p uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, p))
+}

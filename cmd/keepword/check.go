@@ -49,10 +49,7 @@ func check(e *env, path string) error {
 
 // supported refuses what the file asks for explicitly and this version can't do.
 func supported(cfg *config.Config) error {
-	switch {
-	case cfg.Engine == config.EngineFast:
-		return errors.New("engine: fast is not in this version; write auto or portable")
-	case cfg.Offload == config.OffloadBPF || cfg.Offload == config.OffloadConnmark:
+	if cfg.Offload == config.OffloadBPF || cfg.Offload == config.OffloadConnmark {
 		return fmt.Errorf("offload: %s is not in this version; write auto or off", cfg.Offload)
 	}
 	return nil

@@ -149,6 +149,7 @@ func openQueues(cfg *config.Config) ([]*nfqueue.Engine, error) {
 			Queue:    cfg.Queues.First + uint16(i),
 			FailOpen: cfg.When.QueueFull == config.Pass,
 			Mark:     cfg.Mark,
+			Portable: engine(cfg) == config.EnginePortable,
 		})
 		if err != nil {
 			return engines, err
@@ -156,6 +157,14 @@ func openQueues(cfg *config.Config) ([]*nfqueue.Engine, error) {
 		engines = append(engines, e)
 	}
 	return engines, nil
+}
+
+// engine is the engine that cfg asks for.
+func engine(cfg *config.Config) config.Engine {
+	if cfg.Engine == config.EngineAuto {
+		return config.EngineFast
+	}
+	return cfg.Engine
 }
 
 // newPipeline makes the inspection of one of n workers, who share a history.

@@ -60,7 +60,7 @@ func (d *daemon) status() control.Status {
 		Started:    d.started,
 		Mode:       cfg.Mode.String(),
 		Ports:      cfg.Ports,
-		Engine:     "portable",
+		Engine:     string(engine(cfg)),
 		Expression: d.expression(),
 		Offload:    offload,
 		ConfigPath: d.path,

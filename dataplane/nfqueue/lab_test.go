@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -23,7 +24,23 @@ import (
 	"keepword/inspect/verdict"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// portable is the engine under test.
+var portable bool
+
+// TestMain runs all tests with the one engine and then with the other.
+func TestMain(m *testing.M) {
+	code := 0
+	for name, kind := range map[string]bool{"fast": false, "portable": true} {
+		fmt.Println("engine:", name)
+		portable = kind
+		code = max(code, m.Run())
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
 
 const (
 	firstQueue = 2500
@@ -83,6 +100,7 @@ func openQueue(tb testing.TB, h *netns.Host, cfg nfqueue.Config) *nfqueue.Engine
 		cfg.Queue = firstQueue
 	}
 	cfg.Mark = exempt
+	cfg.Portable = portable
 	var e *nfqueue.Engine
 	h.Do(func() (err error) {
 		e, err = nfqueue.Open(cfg)

@@ -63,7 +63,10 @@ func TestWithoutAListenerBypassDecides(t *testing.T) {
 func TestATakenQueueNamesTheProcessThatHasIt(t *testing.T) {
 	h := netns.New(t)
 	openQueue(t, h, nfqueue.Config{})
-	err := h.Try(func() error { _, err := nfqueue.Open(nfqueue.Config{Queue: firstQueue, Mark: exempt}); return err })
+	err := h.Try(func() error {
+		_, err := nfqueue.Open(nfqueue.Config{Queue: firstQueue, Mark: exempt, Portable: portable})
+		return err
+	})
 	var op *nfqueue.OpError
 	if !errors.Is(err, nfqueue.ErrQueueTaken) || !errors.As(err, &op) || op.Queue != firstQueue {
 		t.Fatalf("got %v", err)
@@ -89,7 +92,10 @@ func withoutCapabilities(h *netns.Host, f func() error) error {
 func TestWithoutPrivilegeTheErrorSaysWhatIsNeeded(t *testing.T) {
 	h := netns.New(t)
 	for name, f := range map[string]func() error{
-		"queue": func() error { _, err := nfqueue.Open(nfqueue.Config{Queue: firstQueue, Mark: exempt}); return err },
+		"queue": func() error {
+			_, err := nfqueue.Open(nfqueue.Config{Queue: firstQueue, Mark: exempt, Portable: portable})
+			return err
+		},
 		"table": func() error { _, err := steer.Open(labSteer); return err },
 	} {
 		err := withoutCapabilities(h, f)
@@ -132,7 +138,10 @@ func TestWhatWaitsWhenAskedToStopIsInspected(t *testing.T) {
 		connected <- err
 	}()
 	// The SYN waits, as nobody inspects yet.
-	eventually(t, "a SYN is received", func() bool { return e.Counters().Received == 1 })
+	eventually(t, "a SYN waits", func() bool {
+		st, err := status(h, e)
+		return err == nil && st.Depth == 1
+	})
 	h.Do(table.StopDiverting)
 	stop := run(t, e, acceptAll)
 	stop()

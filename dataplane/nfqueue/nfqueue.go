@@ -2,32 +2,35 @@
 // (linux/netfilter/nfnetlink_queue.h): it receives packets in batches, carries out
 // their verdicts, and sends what inspection has injected.
 //
-// One Engine is one queue with one goroutine that inspects. This is the portable
-// engine, on go-nfqueue: that library's goroutine receives the packets and copies
-// each into memory of its own, and hands them to the inspecting goroutine through a
-// bounded channel. When inspection can't keep up, the channel fills, then the socket's
-// buffer or the queue in the kernel, and the kernel does with further packets what
-// Config.FailOpen says. Nothing in between grows without bound.
+// One Engine is one queue with one goroutine that inspects. There are two kinds.
 //
-// A verdict is always given for one packet by its id, never for all up to an id, so
-// that a held packet stays held.
+// The fast engine is one netlink socket and one thread, which sleeps until packets have
+// come, receives up to 64 with one recvmmsg(2), has them inspected where they lie, and
+// sends all their verdicts with one sendmsg(2). What is accepted without anything else
+// goes by as few batch verdicts as there can be. In steady state it allocates nothing.
+//
+// The portable engine is on go-nfqueue: that library's goroutine receives the packets
+// and copies each into memory of its own, and hands them to the inspecting goroutine
+// through a bounded channel. Its verdicts are sent one by one. It is what the fast one is
+// compared with, and takes its place where that fails.
+//
+// When inspection can't keep up, the socket's buffer or the queue in the kernel fills,
+// and the kernel does with further packets what Config.FailOpen says. Nothing in between
+// grows without bound.
+//
+// A batch verdict decides every waiting packet up to an id. It is never given where a
+// held packet is among them, so that a held packet stays held.
 //
 // All functions that open something or read the kernel's state act in the network
 // namespace of the calling thread.
 package nfqueue
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 	"time"
-
-	nfq "github.com/florianl/go-nfqueue/v2"
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 
 	"keepword/dataplane"
 	"keepword/dataplane/internal/inject"
@@ -109,39 +112,60 @@ type Config struct {
 	FailOpen bool
 	// Mark is the packet mark of injected packets, which exempts them from queueing.
 	Mark uint32
+	// MarkExempt adds Mark to the marks of packets that the Inspector accepts as Exempt,
+	// so that a rule can save it in the mark of their connection.
+	MarkExempt bool
+	// Follower is the kernel's own share, nil where there is none. Only Run uses it.
+	Follower dataplane.Follower
+	// Portable chooses the portable engine instead of the fast one.
+	Portable bool
 }
 
 const (
 	// copyRange is more than the kernel copies at most, which is the longest netlink
 	// attribute: 65531 octets.
 	copyRange = 0xffff
-	// batchLimit bounds the packets of one batch, and those between the receiving and
-	// the inspecting goroutine: 4 MiB each at the largest size of a packet.
+	// batchLimit bounds the packets of one batch: 4 MiB at the largest size of a packet.
 	batchLimit = 64
 	// sendBuffer must hold a verdict with the largest packet.
 	sendBuffer = 1 << 20
 )
 
+// queue is one of the kernel's queues, as one of the two engines reaches it. All but
+// wake is for one goroutine at a time.
+type queue interface {
+	// receive takes what has come into b, whose octets it lends until the next call.
+	// Where nothing has, it waits: until something comes, it is woken, or the next tick
+	// is due; for that it returns true. An error is the end of receiving.
+	receive(b *dataplane.Batch) (tick bool, err error)
+	// decide tells the kernel what becomes of a packet, at the next flush at the latest,
+	// in the order of the calls. It counts what was told.
+	decide(d *decision)
+	// flush carries out what decide has put off. It is called at each tick at least.
+	flush()
+	// wake makes the present call of receive return, or the next.
+	wake()
+	close() error
+}
+
 // Engine is one queue. Run is for one goroutine; all else may be called by any.
 type Engine struct {
 	cfg     Config
-	queue   *nfq.Nfqueue
+	queue   queue
 	send    *inject.Sender
 	counted counters
+	waiting *waiting
 
 	opened  time.Time
-	packets chan dataplane.Packet // received, not yet inspected
-	failed  chan error            // why receiving has ended, at most one
 	closed  chan struct{}
 	close   func() error
 	running sync.Mutex // held by Run, whose sockets must stay open
 
-	batch dataplane.Batch
-	// held is how many packets the Inspector has left at Hold and not released.
-	held int
+	batch  dataplane.Batch
+	passed dataplane.Batch // of the Follower, while batch waits
 }
 
-// Open takes the queue and begins to receive. Packets wait until Run is called.
+// Open takes the queue. Packets wait until Run is called.
 //
 // Every error is an *OpError. It wraps ErrQueueTaken where another process has the
 // queue, naming that process where /proc tells, and ErrPrivilege where a capability is
@@ -153,13 +177,7 @@ func Open(cfg Config) (*Engine, error) {
 	if cfg.Buffer == 0 {
 		cfg.Buffer = DefaultBuffer
 	}
-	e := &Engine{
-		cfg:     cfg,
-		opened:  time.Now(),
-		packets: make(chan dataplane.Packet, batchLimit),
-		failed:  make(chan error, 1),
-		closed:  make(chan struct{}),
-	}
+	e := &Engine{cfg: cfg, waiting: newWaiting(cfg.MaxLen), opened: time.Now(), closed: make(chan struct{})}
 	e.close = sync.OnceValue(e.closeAll)
 	if err := e.open(); err != nil {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
@@ -172,117 +190,47 @@ func (e *Engine) open() error {
 	if e.send, err = inject.Open(e.cfg.Mark); err != nil {
 		return err
 	}
-	if err = e.listen(); err != nil {
-		_ = e.send.Close()
-		return err
+	if e.cfg.Portable {
+		e.queue, err = openPortable(&e.cfg, &e.counted)
+	} else {
+		e.queue, err = openFast(&e.cfg, e.waiting, &e.counted)
 	}
-	return nil
-}
-
-// listen opens the netlink socket and takes the queue.
-func (e *Engine) listen() error {
-	flags := uint32(nfq.NfQaCfgFlagGSO)
-	if e.cfg.FailOpen {
-		flags |= nfq.NfQaCfgFlagFailOpen
-	}
-	queue, err := nfq.Open(&nfq.Config{
-		NfQueue:     e.cfg.Queue,
-		MaxQueueLen: e.cfg.MaxLen,
-		Flags:       flags,
-		// The queue is taken in the mode in which the kernel brings no packets: one
-		// that came between two steps of the registration would be mistaken for the
-		// answer to the next of them. startCopying ends this.
-		Copymode: nfq.NfQnlCopyNone,
-	})
 	if err != nil {
-		return fmt.Errorf("open a netlink socket: %w", err)
+		_ = e.send.Close()
 	}
-	e.queue = queue
-	if err := e.prepare(); err != nil {
-		_ = queue.Close()
-		return err
-	}
-	return nil
+	return err
 }
 
-func (e *Engine) prepare() error {
-	conn := e.queue.Con
-	if err := conn.SetReadBuffer(e.cfg.Buffer); err != nil {
-		return fmt.Errorf("set the receive buffer: %w", err)
-	}
-	if err := conn.SetWriteBuffer(sendBuffer); err != nil {
-		return fmt.Errorf("set the send buffer: %w", err)
-	}
-	// Without this option a socket whose buffer has overflown gets nothing more until
-	// it has been read empty, and each packet of that time is lost too. The kernel
-	// counts overflows all the same: Status tells.
-	if err := conn.SetOption(netlink.NoENOBUFS, true); err != nil {
-		return fmt.Errorf("set NETLINK_NO_ENOBUFS: %w", err)
-	}
-	// The library's goroutines live until Close, not as long as a context.
-	if err := e.queue.RegisterWithErrorFunc(context.Background(), e.receive, e.receiveError); err != nil {
-		return e.refusal(err)
-	}
-	if err := e.startCopying(); err != nil {
-		return fmt.Errorf("ask for whole packets: %w", err)
-	}
-	return nil
-}
-
-// refusal says why the kernel refused to give us the queue: EPERM is its answer both
-// to a process without the capability and for a queue that another socket has.
-func (e *Engine) refusal(err error) error {
+// refusal says why the kernel refused to give us a queue: EPERM is its answer both to a
+// process without the capability and for a queue that another socket has.
+func refusal(queue uint16, err error) error {
 	if !privilege.Refused(err) {
 		return err
 	}
 	if !privilege.Has(privilege.NetAdmin) {
 		return privilege.Needs(privilege.NetAdmin)
 	}
-	holder, found := Holder(e.cfg.Queue)
+	holder, found := Holder(queue)
 	if !found {
 		return privilege.Needs(privilege.NetAdmin)
 	}
-	return &takenError{queue: e.cfg.Queue, holder: holder}
-}
-
-// startCopying asks the kernel for whole packets from now on: NFQA_CFG_PARAMS with
-// struct nfqnl_msg_config_params. The answer, which comes only where it fails, is an
-// error of receiving.
-func (e *Engine) startCopying() error {
-	const (
-		msgConfig = 2 // NFQNL_MSG_CONFIG
-		cfgParams = 2 // NFQA_CFG_PARAMS
-	)
-	params := append(binary.BigEndian.AppendUint32(nil, copyRange), nfq.NfQnlCopyPacket)
-	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: cfgParams, Data: params}})
-	if err != nil {
-		return err
-	}
-	// struct nfgenmsg: family, version, queue number.
-	data := binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0}, e.cfg.Queue)
-	_, err = e.queue.Con.Send(netlink.Message{
-		Header: netlink.Header{
-			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_QUEUE<<8 | msgConfig),
-			Flags: netlink.Request,
-		},
-		Data: append(data, attrs...),
-	})
-	return err
+	return &takenError{queue: queue, holder: holder}
 }
 
 // Queue returns the queue's number.
 func (e *Engine) Queue() uint16 { return e.cfg.Queue }
 
 // Close gives the queue back and closes all that Open has opened; it returns when Run
-// and the receiving goroutine have ended. Packets that still wait in the kernel are dropped:
-// they are retransmitted, by the rules that then apply. A second call does nothing.
+// has ended. Packets that still wait in the kernel are dropped: they are retransmitted,
+// by the rules that then apply. A second call does nothing.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) closeAll() error {
 	close(e.closed)
+	e.queue.wake()
 	e.running.Lock()
 	defer e.running.Unlock()
-	err := errors.Join(e.queue.Close(), e.send.Close())
+	err := errors.Join(e.queue.close(), e.send.Close())
 	if err != nil && !errors.Is(err, fs.ErrClosed) {
 		return &OpError{Op: "close", Queue: e.cfg.Queue, Err: err}
 	}

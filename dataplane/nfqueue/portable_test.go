@@ -54,31 +54,31 @@ func TestOnlySomeErrorsOfReceivingEndIt(t *testing.T) {
 		{fs.ErrClosed, true, false},
 		{unix.ENODEV, true, true},
 	} {
-		e := &Engine{failed: make(chan error, 1)}
+		q := &portable{counted: &counters{}, failed: make(chan error, 1)}
 		// As the netlink library wraps them.
 		wrapped := &netlink.OpError{Op: "receive", Err: c.err}
-		if got := e.receiveError(wrapped) != 0; got != c.ends {
+		if got := q.takeError(wrapped) != 0; got != c.ends {
 			t.Errorf("%v: ends %v", c.err, got)
 		}
-		if got := len(e.failed) == 1; got != c.tells {
+		if got := len(q.failed) == 1; got != c.tells {
 			t.Errorf("%v: tells %v", c.err, got)
 		}
 	}
-	e := &Engine{failed: make(chan error, 1)}
-	e.receiveError(unix.ENOENT)
-	e.receiveError(unix.ENOMEM)
-	e.receiveError(unix.ENOBUFS)
-	if c := e.Counters(); c.Stale != 1 || c.Shortages != 2 {
-		t.Errorf("counted %+v", c)
+	q := &portable{counted: &counters{}, failed: make(chan error, 1)}
+	q.takeError(unix.ENOENT)
+	q.takeError(unix.ENOMEM)
+	q.takeError(unix.ENOBUFS)
+	if c := q.counted; c.stale.Load() != 1 || c.shortages.Load() != 2 {
+		t.Errorf("counted %d, %d", c.stale.Load(), c.shortages.Load())
 	}
 }
 
 func TestOnlyTheFirstFailureIsKept(t *testing.T) {
-	e := &Engine{failed: make(chan error, 1)}
+	q := &portable{counted: &counters{}, failed: make(chan error, 1)}
 	first := errors.New("first")
-	e.receiveError(first)
-	e.receiveError(errors.New("second")) // must not block
-	if got := <-e.failed; got != first {
+	q.takeError(first)
+	q.takeError(errors.New("second")) // must not block
+	if got := <-q.failed; got != first {
 		t.Errorf("got %v", got)
 	}
 }

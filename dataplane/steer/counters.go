@@ -24,7 +24,7 @@ type Counters struct {
 	// nobody had reassembled.
 	Fragments uint64
 	// Untracked are those among Queued and Fragments that somebody has exempted from
-	// connection tracking.
+	// connection tracking. They are not counted where the table does without tracking.
 	Untracked uint64
 }
 

@@ -74,7 +74,7 @@ func (t *Table) whole() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, want := range chains(t.table, &t.cfg, t.native) {
+	for _, want := range t.chains() {
 		if !slices.ContainsFunc(there, func(c *nftables.Chain) bool {
 			return c.Table.Name == t.table.Name && c.Name == want.Name
 		}) {

@@ -50,18 +50,19 @@ type chain struct {
 }
 
 // chains are all chains that the table must have.
-func chains(table *nftables.Table, cfg *Config, native bool) []chain {
+func (t *Table) chains() []chain {
+	table, cfg := t.table, &t.cfg
 	ports, slots := portSet(table), slotMap(table, cfg)
 	regular := func(name string, rules ...[]expr.Any) chain {
 		return chain{&nftables.Chain{Table: table, Name: name}, rules}
 	}
 	all := []chain{
 		regular(markerChain),
-		regular(serverChain, divertRules(cfg, native, sourcePort, ports, slots)...),
-		regular(clientChain, divertRules(cfg, native, destinationPort, ports, slots)...),
+		regular(serverChain, t.divertRules(sourcePort, ports, slots)...),
+		regular(clientChain, t.divertRules(destinationPort, ports, slots)...),
 	}
 	for n := range min(cfg.Queues, MaxQueues) {
-		all = append(all, regular(cfg.queueChain(n), []expr.Any{queue(cfg.FirstQueue+n, cfg.Bypass, native)}))
+		all = append(all, regular(cfg.queueChain(n), []expr.Any{queue(cfg.FirstQueue+n, cfg.Bypass, t.native)}))
 	}
 	accept := nftables.ChainPolicyAccept
 	for h := range hooks {
@@ -77,13 +78,14 @@ func chains(table *nftables.Table, cfg *Config, native bool) []chain {
 
 // addAll appends to conn's transaction what makes the table, or empties and refills
 // the one that is there. What is no longer wanted of that stays, empty.
-func addAll(conn *nftables.Conn, table *nftables.Table, cfg *Config, native bool) error {
+func (t *Table) addAll(conn *nftables.Conn) error {
+	table, cfg := t.table, &t.cfg
 	conn.AddTable(table)
 	conn.FlushTable(table)
 	for _, name := range counterNames {
 		conn.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	all := chains(table, cfg, native)
+	all := t.chains()
 	for _, c := range all {
 		conn.AddChain(c.Chain)
 	}
@@ -179,21 +181,19 @@ func loadPort(offset uint32) expr.Any {
 
 // divertRules are the rules for the packets to, or from, inspected ports. clientPort is
 // where they have the client's port.
-func divertRules(cfg *Config, native bool, clientPort uint32, ports, slots *nftables.Set) [][]expr.Any {
-	rules := [][]expr.Any{
-		// The first of these is also what makes the kernel track connections and
-		// reassemble fragments in this namespace: it must stay the table's.
-		untracked(),
-		ipv4Fragment(),
-		ipv6Fragment(),
-		{count(queuedCounter)},
+func (t *Table) divertRules(clientPort uint32, ports, slots *nftables.Set) (rules [][]expr.Any) {
+	if t.tracking {
+		// This is also what makes the kernel track connections and reassemble
+		// fragments in this namespace: it must stay the table's.
+		rules = append(rules, untracked())
 	}
-	if cfg.Queues > 1 {
+	rules = append(rules, ipv4Fragment(), ipv6Fragment(), []expr.Any{count(queuedCounter)})
+	if t.cfg.Queues > 1 {
 		rules = append(rules, bySlot(clientPort, ports, slots))
 	}
 	// Where there is one queue, where both ports are inspected ones, and should anybody
 	// have emptied the map.
-	return append(rules, []expr.Any{queue(cfg.FirstQueue, cfg.Bypass, native)})
+	return append(rules, []expr.Any{queue(t.cfg.FirstQueue, t.cfg.Bypass, t.native)})
 }
 
 // untracked is `ct state untracked counter`.

@@ -26,10 +26,15 @@
 //
 // # Fragments
 //
-// A `ct` expression in the table makes the kernel track connections in this network
-// namespace, and with it reassemble the fragments of IPv4 and IPv6 (priority -400)
-// before any chain of ours sees them: the queue gets whole packets. A fragment can
-// come this far only where somebody has exempted it from tracking even before that.
+// The queue gets whole packets: the kernel reassembles the fragments of IPv4 and IPv6
+// (priority -400) before any chain of ours sees them. It does so where connections are
+// tracked, which a `ct` expression in the table asks for; but tracking costs every packet
+// of the namespace. With Config.NoTracking a BPF program of two instructions, attached
+// with a flag, asks for reassembly alone. Unlike the table it lives as long as our process:
+// after a kill, fragments are dropped until the next start.
+//
+// A fragment can come this far only so, and where somebody has exempted it from tracking
+// even before priority -400.
 // The first fragment of a packet shows the ports: where they are inspected ones the
 // fragment is counted and dropped, because without the rest it can't be inspected. The
 // later fragments show no port and so can be anybody's; they pass, and are of no use
@@ -42,8 +47,11 @@
 // those after it. A table that a killed instance left behind is taken over by filling
 // its chains anew, not by deleting them: deleting a hooked base chain drops every
 // packet that waits in any queue of the namespace, other programs' queues included.
-// That happens in Close, and where another version has hung the chains elsewhere. Chains
-// and maps of the older table that are not needed any more stay, without rules.
+// That happens in Close, and where another version has hung the chains elsewhere. The
+// same happens when nobody in the namespace needs connection tracking any more, as where
+// Config.NoTracking takes the place of tracking, and when the program for fragments is
+// detached: in Close, and if our process is killed. Chains and maps of the older table
+// that are not needed any more stay, without rules.
 //
 // All functions act in the network namespace of the calling thread.
 package steer
@@ -126,6 +134,9 @@ type Config struct {
 	// Bypass lets packets pass while no program listens on their queue; without it
 	// they are dropped.
 	Bypass bool
+	// NoTracking has fragments reassembled without connection tracking, where the
+	// kernel can: Linux 6.6 and CAP_BPF. Table.Tracking tells.
+	NoTracking bool
 }
 
 func (c *Config) check() error {
@@ -161,6 +172,11 @@ type Table struct {
 	table  *nftables.Table
 	native bool
 	closed bool
+	// tracking says that the table has the kernel track connections; whyTracking, why
+	// it does against the configuration.
+	tracking    bool
+	whyTracking error
+	defrag      defragmenter // empty where tracking does its work
 }
 
 // Open makes the table, or takes over the one that a killed instance has left, and
@@ -183,12 +199,17 @@ func Open(cfg Config) (*Table, error) {
 	if t.native, err = t.probe(); err != nil {
 		return nil, t.fail("prepare", err)
 	}
+	t.tracking = !cfg.NoTracking
+	if cfg.NoTracking {
+		t.defrag, t.whyTracking = defragment(cfg.Hooks)
+		t.tracking = t.whyTracking != nil
+	}
 	err = t.install(left)
 	if missing(err) && !t.native {
 		err = ErrNoQueue
 	}
 	if err != nil {
-		return nil, t.fail("make", err)
+		return nil, errors.Join(t.fail("make", err), t.defrag.close())
 	}
 	return t, nil
 }
@@ -275,7 +296,7 @@ func (t *Table) install(left leftover) error {
 	if left == outdated {
 		conn.DelTable(t.table)
 	}
-	if err := addAll(conn, t.table, &t.cfg, t.native); err != nil {
+	if err := t.addAll(conn); err != nil {
 		return err
 	}
 	return conn.Flush()
@@ -284,6 +305,10 @@ func (t *Table) install(left leftover) error {
 // Native says whether the kernel has the queue statement of nftables; otherwise the
 // table uses the NFQUEUE target.
 func (t *Table) Native() bool { return t.native }
+
+// Tracking says whether the table has the kernel track connections, and where that is
+// against Config.NoTracking, why.
+func (t *Table) Tracking() (on bool, why error) { return t.tracking, t.whyTracking }
 
 // Update changes the inspected ports in one transaction. Flows of ports that are no
 // longer among them are not queued any more from their next packet on. It returns
@@ -331,5 +356,6 @@ func (t *Table) Close() error {
 		return t.fail("delete", err)
 	}
 	t.closed = true
-	return nil
+	// Not before the table is gone, which drops fragments.
+	return t.defrag.close()
 }

@@ -62,7 +62,8 @@ type FollowFlow struct {
 	Opened   uint8
 	Next     [2]uint32
 	Acked    [2]uint32
-	Diverted uint32
+	Diverted uint16
+	None     uint16
 	Packets  [2]uint32
 	Octets   [2]uint64
 	Logged   uint64
@@ -72,11 +73,11 @@ type FollowFlow struct {
 
 type FollowGrant struct {
 	_     structs.HostLayout
-	Seen  uint32
 	Next  [2]uint32
+	Seen  uint16
 	Scale [2]uint8
 	Owner uint8
-	Await uint8
+	Zero  [3]uint8
 }
 
 type FollowOpening struct {

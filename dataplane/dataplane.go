@@ -91,22 +91,12 @@ type Batch struct {
 	Grants []Grant
 }
 
-// Await is what a connection's dialogue waits for (RFC 5321 §4.1.1, §4.3.1), as far as the
-// kernel's follower knows it.
-type Await uint8
-
-const (
-	// AwaitCommand: no command is unanswered.
-	AwaitCommand Await = iota
-	// AwaitGreeting: the connection has just been opened.
-	AwaitGreeting
-)
-
 // GrantKind is what a Grant allows.
 type GrantKind uint8
 
 const (
-	// GrantFollow: the kernel may let through what is surely harmless, and log it.
+	// GrantFollow: the client may send a command. The kernel may let through what is surely
+	// harmless, and log it.
 	GrantFollow GrantKind = iota
 	// GrantPass: both ends are in TLS, or nothing is read for another reason. The kernel lets
 	// all pass but what opens or ends a connection.
@@ -128,16 +118,14 @@ type Grant struct {
 	// GrantServer and GrantNoServer only Server is meant.
 	Client, Server netip.AddrPort
 	// Seen is how many packets of the connection have come up that the kernel had not let
-	// through. While more were diverted than that, one is on its way, and the grant is void.
-	Seen uint32
+	// through, modulo 2^16. While more were diverted, one is on its way, and the grant is void.
+	Seen uint16
 	// Next are the sequence numbers of the next octet to the server and to the client. All
 	// octets before them have been inspected and given to their receivers.
 	Next [2]uint32
 	// Scale are the window scales of the server's and the client's SYN (RFC 7323 §2.2), 0
 	// without.
 	Scale [2]uint8
-	// Await is what the dialogue waits for.
-	Await Await
 }
 
 // Follower is the kernel's own share: a program that lets packets through by itself while a

@@ -52,7 +52,7 @@ func (w *waiting) packets() []held {
 
 // hold lets the packet at hand wait. dirty says that it was changed.
 func (p *Pipeline) hold(e *flow.Entry[session], d int, pk *dataplane.Packet, end seqnum.Value, dirty bool) verdict.Kind {
-	if !p.keep(e, d, held{id: pk.ID, end: end, dirty: dirty}) {
+	if p.inArrears || !p.keep(e, d, held{id: pk.ID, end: end, dirty: dirty}) {
 		return verdict.Drop
 	}
 	return verdict.Hold

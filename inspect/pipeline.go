@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"keepword/dataplane"
@@ -53,6 +54,9 @@ type Config struct {
 	// Account is how many things that were said, in all sessions, are kept to account for
 	// them (see Said); 24 octets each. 0: none.
 	Account int
+	// Follows says that the kernel follows dialogues by itself where it is granted (see
+	// dataplane.Follower). Otherwise nothing is granted.
+	Follows bool
 	// Tap is for proofs, nil: nobody is told.
 	Tap Tap
 }
@@ -81,6 +85,8 @@ type Pipeline struct {
 	sink       Sink
 	tap        Tap
 	history    History
+	follows    bool
+	granted    map[netip.AddrPort]struct{} // servers
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool
@@ -98,21 +104,22 @@ type Pipeline struct {
 	arrivals [lookahead]arrival
 	warmth   uint64 // what Pipeline.arrive read, so that it is read
 	// nextTick is when timers and gauges are looked at next.
-	nextTick int64
-	entry    *flow.Entry[session] // of the session at hand
-	view     *packet.View         // nil where a timer acts
-	moment   int64                // when the packet at hand came, 0 where a timer acts
-	atHand   *half                // whose stream the packet at hand is being read from, or nil
-	edited   bool                 // the packet at hand was made equal to a stream that is gone
-	spent    []*reassembly.Buffer // lent until the next Inspect
-	scrap    []byte
-	quoted   []byte
-	found    []FindingRecord
-	ended    FlowRecord
-	trail    trail
-	told     [maxNoted]Said
-	timers   timers
-	stats    counters
+	nextTick  int64
+	entry     *flow.Entry[session] // of the session at hand
+	view      *packet.View         // nil where a timer acts
+	moment    int64                // when the packet at hand came, 0 where a timer acts
+	atHand    *half                // whose stream the packet at hand is being read from, or nil
+	inArrears bool                 // the packet at hand has gone on already
+	edited    bool                 // the packet at hand was made equal to a stream that is gone
+	spent     []*reassembly.Buffer // lent until the next Inspect
+	scrap     []byte
+	quoted    []byte
+	found     []FindingRecord
+	ended     FlowRecord
+	trail     trail
+	told      [maxNoted]Said
+	timers    timers
+	stats     counters
 }
 
 var _ dataplane.Inspector = (*Pipeline)(nil)
@@ -140,6 +147,8 @@ func New(c Config) *Pipeline {
 		sink:       c.Sink,
 		tap:        c.Tap,
 		history:    c.History,
+		follows:    c.Follows,
+		granted:    map[netip.AddrPort]struct{}{},
 		trail:      newTrail(c.Account),
 		ids:        c.Seed,
 		flows:      flow.NewTable[session](c.Limits.Flows),
@@ -181,8 +190,9 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		p.arrive(part)
 		for i := range part {
 			pk, a := &part[i], &p.arrivals[i]
-			p.view, p.moment = &a.view, pk.Time
+			p.view, p.moment, p.entry, p.inArrears = &a.view, pk.Time, nil, pk.Passed
 			pk.Verdict = p.decide(pk, a)
+			p.settle(pk)
 			p.stats.decided[pk.Verdict]++
 			if len(p.found) > 0 {
 				p.flush(pk.Verdict)
@@ -199,11 +209,13 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 func (p *Pipeline) reload() {
 	if p.nextPorts.Load() != nil {
 		p.ports = p.nextPorts.Swap(nil)
+		p.revoke()
 	}
 	if p.nextPolicy.Load() == nil {
 		return
 	}
 	p.policy = p.nextPolicy.Swap(nil)
+	p.revoke()
 	p.flows.Each(func(e *flow.Entry[session]) {
 		if s := &e.Value; s.rules != nil {
 			s.rules = p.policy.Rules(s.server())

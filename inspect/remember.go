@@ -41,7 +41,11 @@ func (p *Pipeline) recall(s *session) {
 	}
 	m, change := p.history.Recall(s.client().Addr(), s.server(), p.now, s.rules.StartTLS == policy.Auto)
 	s.recall |= recalled
-	s.recall.set(hidesOffer, m.Hide && s.enforce)
+	if m.Hide || m.Trial {
+		p.revokeServer(s)
+	}
+	// Where the kernel has let EHLO through, it may do the reply.
+	s.recall.set(hidesOffer, m.Hide && s.enforce && !p.inArrears)
 	s.recall.set(trying, m.Trial)
 	s.recall.set(offeredBefore, m.Offered)
 	s.recall.set(tookEHLO, m.EHLO)
@@ -176,6 +180,7 @@ func (p *Pipeline) announce(s *session, c history.Change) {
 		return
 	}
 	p.stats.breaker[c.To].Add(1)
+	p.revokeServer(s)
 	r, _ := p.history.Lookup(s.server())
 	cause, ok := causeOf[r.Refusal.Kind]
 	if !ok {

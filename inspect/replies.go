@@ -27,7 +27,6 @@ type offerEdit struct {
 	firstStart seqnum.Value // first line
 	firstEnd   seqnum.Value // its end of line
 	prev       seqnum.Value // the line before the one at hand
-	clean      bool         // all lines so far end with CRLF
 }
 
 // readReplies consumes octets of the server in clear text.
@@ -277,9 +276,10 @@ func (p *Pipeline) ehloLine(s *session, ev *smtp.ServerEvent, start seqnum.Value
 	end := s.half[toClient].parsed
 	o := &s.offer
 	if ev.First {
-		*o = offerEdit{firstStart: start, firstEnd: end.Add(-lineEnd(ev.Odd)), clean: true}
+		*o = offerEdit{firstStart: start, firstEnd: end.Add(-lineEnd(ev.Odd))}
+		s.offerClean = true
 	}
-	o.clean = o.clean && ev.Odd == 0
+	s.offerClean = s.offerClean && ev.Odd == 0
 	offers, found := s.led.EHLOLine(ev)
 	if p.actAll(s, found, toClient, ev.Code, ev.Text) {
 		return
@@ -323,7 +323,7 @@ func (p *Pipeline) hideOffer(s *session, start, end seqnum.Value, keyword int, f
 		edge = o.firstStart.Add(separator)
 	}
 	tooLong := int(o.firstEnd.Sub(o.firstStart))+size+2 > maxReplyLine
-	if !o.clean || tooLong || !s.isOurs(toClient, edge) || final && !s.isOurs(toClient, o.prev.Add(separator)) {
+	if !s.offerClean || tooLong || !s.isOurs(toClient, edge) || final && !s.isOurs(toClient, o.prev.Add(separator)) {
 		p.edit(s, toClient, start.Add(keyword), []byte(hiddenKeyword))
 		o.prev = start
 		return

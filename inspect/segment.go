@@ -32,8 +32,14 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	case s.phase == killed:
 		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.RST):
+		if pk.Passed {
+			s.half[d].caughtUp(pk.Before.Next)
+		}
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
+		if pk.Passed {
+			s.half[d].caughtUp(pk.Before.Next)
+		}
 		s.half[d].follow(seqnum.Value(v.Seq), end)
 		p.followEnd(e, d, end, isLast)
 		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 {

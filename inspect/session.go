@@ -150,17 +150,20 @@ type session struct {
 	tls   *handshake // nil: it is not under way
 	rules *policy.Rules
 
-	led      starttls.Ledger
-	iface    uint32
-	offer    offerEdit
-	key      *flow.Key // its entry's
-	id       uint64
-	start    int64
-	reported uint64 // bit per finding that is reported once a session
-	words    *words // nil: nobody has said anything worth telling
-	trail    uint32 // where its account ends, 0: nowhere
-	others   uint16 // a digest of what the EHLO reply offers beside STARTTLS
-	recall   recall // what is remembered of its server
+	led        starttls.Ledger
+	iface      uint32
+	offer      offerEdit
+	offerClean bool      // all lines of the offer's reply so far end with CRLF
+	share      share     // what the kernel was told of it
+	cameUp     uint16    // packets that the kernel has not let through by itself, modulo 2^16
+	key        *flow.Key // its entry's
+	id         uint64
+	start      int64
+	reported   uint64 // bit per finding that is reported once a session
+	words      *words // nil: nobody has said anything worth telling
+	trail      uint32 // where its account ends, 0: nowhere
+	others     uint16 // a digest of what the EHLO reply offers beside STARTTLS
+	recall     recall // what is remembered of its server
 }
 
 // warm reads from every part of s that a segment needs.
@@ -299,6 +302,7 @@ func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Pac
 // remove ends a session that is not over yet, and forgets it.
 func (p *Pipeline) remove(e *flow.Entry[session], reason EndReason) {
 	p.end(&e.Value, reason)
+	p.forsake(&e.Value)
 	p.syns.put(&e.Value.syns)
 	p.flows.Remove(e)
 }

@@ -20,11 +20,12 @@ const (
 	causeGap                     // its receiver has octets that were never seen
 	causeNotTLS                  // clear text where TLS was to be, which policy lets pass
 	causeSigned                  // both ends sign their segments
+	causeFollower                // the kernel let through what was not to be
 
 	causes
 )
 
-var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap", "not_tls", "signed"}
+var causeNames = [causes]string{"midstream", "memory_full", "flow_memory", "flows_full", "gap", "not_tls", "signed", "follower"}
 
 var whenNames = [...]string{"pass", "drop", "kill"}
 

@@ -790,7 +790,7 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 	} else {
 		f->owner = OWNER_FOLLOW;
 		f->epoch = set->epoch;
-		f->await = r->await;
+		f->await = AWAIT_COMMAND;
 		f->pending = 0;
 		f->acked[0] = r->next[0];
 		f->acked[1] = r->next[1];

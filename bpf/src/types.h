@@ -34,8 +34,7 @@ enum owner {
 	OWNER_PASS,   /* nobody: both ends are in TLS */
 };
 
-/* What a dialogue waits for (RFC 5321 section 4.1.1, 4.3.1). The first two are
- * dataplane.Await. */
+/* What a dialogue waits for (RFC 5321 section 4.1.1, 4.3.1). */
 enum await {
 	AWAIT_COMMAND,
 	AWAIT_GREETING,
@@ -67,7 +66,8 @@ struct flow {
 	__u8 opened; /* bit 1 << direction: its SYN was seen */
 	__u32 next[2];  /* sequence number of the next octet of each direction */
 	__u32 acked[2]; /* what its receiver acknowledged */
-	__u32 diverted; /* packets that were left to the queue */
+	__u16 diverted; /* packets that were left to the queue, modulo 2^16 */
+	__u16 none;
 	/* What was let through and not logged since the last record. */
 	__u32 packets[2];
 	__u64 octets[2];
@@ -90,11 +90,11 @@ struct opening {
 
 /* grant is dataplane.Grant: what the process allows. */
 struct grant {
-	__u32 seen;
 	__u32 next[2];
+	__u16 seen;
 	__u8 scale[2];
 	__u8 owner;
-	__u8 await;
+	__u8 zero[3];
 };
 
 /* The most workers that there can be. */

@@ -98,7 +98,7 @@ func (w *Worker) grant(g *dataplane.Grant) error {
 			owner = bpf.FollowOwnerOWNER_PASS
 		}
 		return o.Grants.Put(&conn, &bpf.FollowGrant{
-			Seen: g.Seen, Next: g.Next, Scale: g.Scale, Owner: uint8(owner), Await: uint8(g.Await),
+			Seen: g.Seen, Next: g.Next, Scale: g.Scale, Owner: uint8(owner),
 		})
 	case dataplane.GrantForget:
 		conn := connOf(g)

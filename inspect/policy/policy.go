@@ -68,6 +68,9 @@ type Rules struct {
 	// EditsCommands says that some finding may ask for a command to be refused, so
 	// that no command may be given away before it was read.
 	EditsCommands bool
+	// Followable says that the kernel may follow plain dialogues: whatever words and orderly
+	// replies are found in them, nothing asks for more than a report.
+	Followable bool
 
 	actions [verdict.Findings]verdict.Action
 }
@@ -134,7 +137,19 @@ func compile(c Config, s Server) Rules {
 	}
 	r.EditsCommands = r.StartTLS == Require || r.StartTLS == Hide || slices.Contains(r.actions[:verdict.TLSRequired], verdict.Refuse) ||
 		r.actions[verdict.AuthInClear] == verdict.Refuse
+	r.Followable = r.StartTLS == Auto || r.StartTLS == Pass
+	for _, f := range inPlainDialogues {
+		r.Followable = r.Followable && r.actions[f] <= verdict.Log
+	}
 	return r
+}
+
+// inPlainDialogues are the findings that can be made in what the kernel lets through by
+// itself: whole lines of printable ASCII, commands that change nothing, positive replies, mail
+// data whose end is sure.
+var inPlainDialogues = [...]verdict.Finding{
+	verdict.DowngradedAfterFailure, verdict.OfferVanished, verdict.OfferMasked, verdict.GreetingMasked,
+	verdict.OfferInconsistent, verdict.UnauthorisedPipelining, verdict.LineTooLong, verdict.AuthInClear,
 }
 
 // Mode returns whether findings have consequences.

@@ -1,0 +1,153 @@
+package inspect
+
+import (
+	"keepword/dataplane"
+	"keepword/inspect/seqnum"
+	"keepword/inspect/smtp"
+	"keepword/inspect/starttls"
+	"keepword/inspect/verdict"
+)
+
+// share is what the kernel's follower was last told of a session.
+type share uint8
+
+const (
+	notShared share = iota // what comes, comes up
+	followed
+	exempted
+	forsaken
+)
+
+// maxGranted bounds the servers whose dialogues are followed from their greeting on.
+const maxGranted = 1 << 14
+
+// settle is behind each decision: it makes up for what the kernel decided alone, and grants
+// what it may decide from here on.
+func (p *Pipeline) settle(pk *dataplane.Packet) {
+	if p.entry == nil {
+		return
+	}
+	s := &p.entry.Value
+	if pk.Passed {
+		p.arrears(s, pk)
+		if s.phase == dialogue && s.half[toServer].met {
+			s.share = followed
+		}
+	} else {
+		s.cameUp++
+		s.share = notShared
+	}
+	if s.phase == passing && pk.Verdict == verdict.Accept && !s.half[toServer].hasFIN && !s.half[toClient].hasFIN {
+		pk.Exempt = true
+	}
+	if p.follows {
+		p.grant(s)
+	}
+}
+
+// arrears accounts for a packet that has gone on already, and for those that the kernel let
+// through without a word before it. That it differs with us about one never happens, as far
+// as the proofs show (bench/follow); if it does, what is known of the session is not what its
+// ends know.
+func (p *Pipeline) arrears(s *session, pk *dataplane.Packet) {
+	for d := range s.half {
+		h := &s.half[d]
+		h.packets += pk.Before.Packets[d]
+		s.bytes[d] += pk.Before.Octets[d]
+	}
+	if pk.Verdict == verdict.Accept {
+		return
+	}
+	p.stats.lost(causeFollower, WhenPass)
+	if s.phase < passing {
+		s.lost = true
+		p.pass(s)
+	}
+}
+
+// grant lets the kernel do what it may.
+func (p *Pipeline) grant(s *session) {
+	g := dataplane.Grant{Seen: s.cameUp}
+	was := s.share
+	switch {
+	case s.phase >= killed:
+		s.share = forsaken
+		g.Kind = dataplane.GrantForget
+	case s.phase == passing:
+		s.share = exempted
+		g.Kind = dataplane.GrantPass
+	case was == notShared && p.followable(s):
+		s.share = followed
+		g.Kind = dataplane.GrantFollow
+		p.grantServer(s)
+	}
+	if s.share == was {
+		return
+	}
+	g.Client, g.Server = s.client(), s.server()
+	for d := range s.half {
+		h := &s.half[d]
+		g.Next[d], g.Scale[d] = uint32(h.given), h.scale
+	}
+	p.batch.Grants = append(p.batch.Grants, g)
+}
+
+// forsake tells the kernel that a session is not known any more.
+func (p *Pipeline) forsake(s *session) {
+	if p.follows && p.batch != nil && s.share != forsaken {
+		s.share = forsaken
+		p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantForget, Client: s.client(), Server: s.server()})
+	}
+}
+
+// grantServer has the dialogues of a server followed from their greeting on, once one has
+// shown an EHLO reply to which nothing was to be done, nor is to the next.
+func (p *Pipeline) grantServer(s *session) {
+	server := s.server()
+	if _, known := p.granted[server]; known || len(p.granted) == maxGranted {
+		return
+	}
+	p.granted[server] = struct{}{}
+	p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantServer, Server: server})
+}
+
+// revokeServer takes grantServer back, whichever worker it came from.
+func (p *Pipeline) revokeServer(s *session) {
+	if p.follows {
+		delete(p.granted, s.server())
+		p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantNoServer, Server: s.server()})
+	}
+}
+
+// revoke takes back all that the kernel may follow.
+func (p *Pipeline) revoke() {
+	if p.follows {
+		clear(p.granted)
+		p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantNothing})
+	}
+}
+
+// followable says that a session is where the kernel can take it up: the client has said EHLO
+// and waits for no reply, all octets are read and given, no promise of STARTTLS is under way,
+// and nothing was suspicious so far.
+func (p *Pipeline) followable(s *session) bool {
+	if s.phase != dialogue || !s.rules.Followable || s.editsCommands() || s.lost || s.midstream || s.surplus ||
+		s.reported != 0 || s.syns != nil || len(s.held.packets()) > 0 || s.led.State() != starttls.Clear ||
+		s.led.Took(starttls.StepAsked) || s.recall.has(trying) || s.refuse.note != noRefusal {
+		return false
+	}
+	for d := range s.half {
+		h := &s.half[d]
+		_, _, hole := h.stream.Hole()
+		if next := h.stream.Next(); !h.opened || h.hasFIN || hole || h.parsed != next || h.given != next || next.Less(h.beyond) {
+			return false
+		}
+	}
+	_, fromClient := s.dlg.ClientPartial()
+	_, fromServer := s.dlg.ServerPartial()
+	_, waits := s.dlg.Next()
+	return !waits && s.dlg.Mode() == smtp.Commands && fromClient == 0 && fromServer == 0 && !s.dlg.InReply() && s.led.Introduced()
+}
+
+// caughtUp notes up to where an unread direction has come that the kernel let through.
+func (h *half) caughtUp(next uint32) { h.given = h.given.Max(seqnum.Value(next)) }

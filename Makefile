@@ -44,8 +44,14 @@ demo: ## play the failure of 1999 with and without keepword, in network namespac
 	@packaging/deps.sh $$(cat bench/lab/packages.txt)
 	go run ./bench/demo
 
-bench: ## run every benchmark briefly
+bench: ## run the Go benchmarks, and as root compare gateways (SURICATA=1 gets Suricata for it)
 	go test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
+	@if [ "$$(id -u)" = 0 ]; then \
+		[ -z "$(SURICATA)" ] || bench/line/suricata.sh; \
+		go run ./bench/line; \
+	else \
+		echo "*** THE COMPARISON OF GATEWAYS WAS NOT RUN: it makes network namespaces and needs root. ***" >&2; \
+	fi
 
 generate: ## make the committed generated files anew
 	go generate ./...

@@ -14,7 +14,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+
+	"keepword/bench/figures"
 )
 
 func main() {
@@ -43,33 +44,11 @@ func run(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	page := circumstances(*rounds) + "\n" + markdown(rows)
+	page := fmt.Sprintf("%s, huge pages %s; medians and spreads of %d rounds.\n\n%s",
+		figures.Circumstances("go run ./bench/core"), figures.HugePages(), *rounds, markdown(rows))
 	fmt.Fprint(out, page)
 	if *file == "" {
 		return nil
 	}
-	return place(*file, page)
-}
-
-// The marker comments stand before and behind the table in a file that has more.
-const (
-	beginMarker = "<!-- core table: begin -->\n"
-	endMarker   = "<!-- core table: end -->\n"
-)
-
-// place writes page between the markers of a file, or makes the file.
-func place(file, page string) error {
-	old, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		old = []byte(beginMarker + endMarker)
-	case err != nil:
-		return err
-	}
-	before, rest, ok := strings.Cut(string(old), beginMarker)
-	_, after, closed := strings.Cut(rest, endMarker)
-	if !ok || !closed {
-		return fmt.Errorf("%s has no lines %q and %q for the table to stand between: add them", file, strings.TrimSpace(beginMarker), strings.TrimSpace(endMarker))
-	}
-	return os.WriteFile(file, []byte(before+beginMarker+"\n"+page+"\n"+endMarker+after), 0o644)
+	return figures.Place(*file, "core table", page)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+
+	"keepword/bench/figures"
 )
 
 // How much one sample measures: enough for tens of milliseconds.
@@ -71,7 +73,7 @@ func (b *bench) segments() (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		add := func(what string, limit target, ours, base series) {
+		add := func(what string, limit target, ours, base figures.Series) {
 			rows = append(rows, row{what: what, target: limit, unit: nanoseconds, ours: ours, by: byGopacket, base: base})
 		}
 		segment, ack := s[0][0], s[0][1]
@@ -81,8 +83,8 @@ func (b *bench) segments() (rows []row, err error) {
 			name = "in-order segment of 1 octet"
 			add(name, atMost(100), segment, base)
 			add("the acknowledgement that follows", target{}, ack, baseAck)
-			add("segment and acknowledgement", target{}, segment.plus(ack), base.plus(baseAck))
-			add("segment and acknowledgement, each packet a batch of its own", target{}, s[1][0].plus(s[1][1]), base.plus(baseAck))
+			add("segment and acknowledgement", target{}, sum(segment, ack), sum(base, baseAck))
+			add("segment and acknowledgement, each packet a batch of its own", target{}, sum(s[1][0], s[1][1]), sum(base, baseAck))
 		} else {
 			add(name, target{}, segment, base)
 		}
@@ -216,7 +218,7 @@ func (b *bench) spread() (rows []row, err error) {
 		return row{what: "a packet at " + grouped(flows) + " flows", unit: nanoseconds, ours: kw[i][0], by: byGopacket, base: base[i][0]}
 	}
 	return []row{cost(few, 0), cost(b.flows, 1), {
-		what: "cost a packet, " + grouped(b.flows) + " flows to " + grouped(few), unit: times, target: atMost(1.5), ours: kw[1][0].by(kw[0][0]), by: byGopacket, base: base[1][0].by(base[0][0]),
+		what: "cost a packet, " + grouped(b.flows) + " flows to " + grouped(few), unit: times, target: atMost(1.5), ours: kw[1][0].By(kw[0][0]), by: byGopacket, base: base[1][0].By(base[0][0]),
 	}}, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"keepword/bench/figures"
 )
 
 // unit is what a figure counts.
@@ -25,32 +27,24 @@ func (u unit) text(v float64) string {
 	switch u {
 	case nanoseconds:
 		if v >= 1000 {
-			return digits(v/1000) + " µs"
+			return figures.Digits(v/1000) + " µs"
 		}
-		return digits(v) + " ns"
+		return figures.Digits(v) + " ns"
 	case gigaoctets:
-		return digits(v) + " GB/s"
+		return figures.Digits(v) + " GB/s"
 	case perSecond:
-		return digits(v/1e6) + " M/s"
+		return figures.Digits(v/1e6) + " M/s"
 	case octetsUnit:
 		if v >= 1<<20 {
 			return fmt.Sprintf("%.0f MiB", v/(1<<20))
 		}
 		return fmt.Sprintf("%.0f octets", v)
 	}
-	return digits(v)
+	return figures.Digits(v)
 }
 
 // moreIsBetter says that a larger figure is the better one.
 func (u unit) moreIsBetter() bool { return u == gigaoctets || u == perSecond }
-
-func digits(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	decimals := max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0)
-	return strconv.FormatFloat(v, 'f', decimals, 64)
-}
 
 // grouped writes a whole number with commas.
 func grouped(n int) string {
@@ -85,28 +79,28 @@ type row struct {
 	what   string
 	unit   unit
 	target target
-	ours   series
+	ours   figures.Series
 	by     string // the baseline's name; empty: there is none
-	base   series
+	base   figures.Series
 }
 
 // faster is how many times better than the baseline, round by round.
-func (r *row) faster() series {
+func (r *row) faster() figures.Series {
 	if r.unit.moreIsBetter() {
-		return r.ours.by(r.base)
+		return r.ours.By(r.base)
 	}
-	return r.base.by(r.ours)
+	return r.base.By(r.ours)
 }
 
 // met says whether the median is within the target.
 func (r *row) met() bool {
 	switch r.target.kind {
 	case most:
-		return r.ours.median() <= r.target.limit
+		return r.ours.Median() <= r.target.limit
 	case least:
-		return r.ours.median() >= r.target.limit
+		return r.ours.Median() >= r.target.limit
 	case leastTimes:
-		return r.faster().median() >= r.target.limit
+		return r.faster().Median() >= r.target.limit
 	}
 	return true
 }
@@ -120,14 +114,14 @@ func (r *row) cells() []string {
 	case least:
 		cells[1] = "≥ " + r.unit.text(r.target.limit)
 	case leastTimes:
-		cells[1] = "≥ " + digits(r.target.limit) + " × baseline"
+		cells[1] = "≥ " + figures.Digits(r.target.limit) + " × baseline"
 	}
 	cells[2], cells[3] = r.unit.figure(r.ours)
 	if r.by != "" {
 		cells[4], cells[5] = r.unit.figure(r.base)
 		cells[4] = r.by + " " + cells[4]
-		if f := r.faster().median(); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			cells[6] = digits(f)
+		if f := r.faster().Median(); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			cells[6] = figures.Digits(f)
 		}
 	}
 	if r.target.kind != none {
@@ -140,8 +134,8 @@ func (r *row) cells() []string {
 }
 
 // figure writes a series as its median and its spread.
-func (u unit) figure(s series) (median, spread string) {
-	return u.text(s.median()), u.text(slices.Min(s)) + " – " + u.text(slices.Max(s))
+func (u unit) figure(s figures.Series) (median, spread string) {
+	return u.text(s.Median()), u.text(slices.Min(s)) + " – " + u.text(slices.Max(s))
 }
 
 // markdown writes the table.

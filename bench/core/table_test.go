@@ -1,10 +1,10 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"keepword/bench/figures"
 )
 
 func TestARowSaysWhetherItsTargetIsMet(t *testing.T) {
@@ -12,36 +12,16 @@ func TestARowSaysWhetherItsTargetIsMet(t *testing.T) {
 		row  row
 		want string
 	}{
-		{row{what: "a", unit: nanoseconds, target: atMost(100), ours: series{90, 99, 200}, by: "b", base: series{900, 990, 2000}}, "| a | ≤ 100 ns | 99.0 ns | 90.0 ns – 200 ns | b 990 ns | 900 ns – 2.00 µs | 10.0 | met |"},
-		{row{what: "a", unit: nanoseconds, target: atMost(100), ours: series{101}}, "| a | ≤ 100 ns | 101 ns | 101 ns – 101 ns |  |  |  | **missed** |"},
-		{row{what: "a", unit: gigaoctets, target: atLeast(10), ours: series{9, 11}, by: "b", base: series{18, 22}}, "| a | ≥ 10.0 GB/s | 10.0 GB/s | 9.00 GB/s – 11.0 GB/s | b 20.0 GB/s | 18.0 GB/s – 22.0 GB/s | 0.500 | met |"},
-		{row{what: "a", unit: perSecond, target: atLeastTimes(10), ours: series{9e6}, by: "b", base: series{1e6}}, "| a | ≥ 10.0 × baseline | 9.00 M/s | 9.00 M/s – 9.00 M/s | b 1.00 M/s | 1.00 M/s – 1.00 M/s | 9.00 | **missed** |"},
-		{row{what: "a", unit: times, target: atMost(0), ours: series{0, 0}}, "| a | ≤ 0 | 0 | 0 – 0 |  |  |  | met |"},
-		{row{what: "a", unit: octetsUnit, ours: series{3 << 20}, by: "b", base: series{700}}, "| a |  | 3 MiB | 3 MiB – 3 MiB | b 700 octets | 700 octets – 700 octets | 0.000223 |  |"},
+		{row{what: "a", unit: nanoseconds, target: atMost(100), ours: figures.Series{90, 99, 200}, by: "b", base: figures.Series{900, 990, 2000}}, "| a | ≤ 100 ns | 99.0 ns | 90.0 ns – 200 ns | b 990 ns | 900 ns – 2.00 µs | 10.0 | met |"},
+		{row{what: "a", unit: nanoseconds, target: atMost(100), ours: figures.Series{101}}, "| a | ≤ 100 ns | 101 ns | 101 ns – 101 ns |  |  |  | **missed** |"},
+		{row{what: "a", unit: gigaoctets, target: atLeast(10), ours: figures.Series{9, 11}, by: "b", base: figures.Series{18, 22}}, "| a | ≥ 10.0 GB/s | 10.0 GB/s | 9.00 GB/s – 11.0 GB/s | b 20.0 GB/s | 18.0 GB/s – 22.0 GB/s | 0.500 | met |"},
+		{row{what: "a", unit: perSecond, target: atLeastTimes(10), ours: figures.Series{9e6}, by: "b", base: figures.Series{1e6}}, "| a | ≥ 10.0 × baseline | 9.00 M/s | 9.00 M/s – 9.00 M/s | b 1.00 M/s | 1.00 M/s – 1.00 M/s | 9.00 | **missed** |"},
+		{row{what: "a", unit: times, target: atMost(0), ours: figures.Series{0, 0}}, "| a | ≤ 0 | 0 | 0 – 0 |  |  |  | met |"},
+		{row{what: "a", unit: octetsUnit, ours: figures.Series{3 << 20}, by: "b", base: figures.Series{700}}, "| a |  | 3 MiB | 3 MiB – 3 MiB | b 700 octets | 700 octets – 700 octets | 0.000223 |  |"},
 	} {
 		if got := strings.Join(strings.Split(markdown([]row{c.row}), "\n")[2:3], ""); got != c.want {
 			t.Errorf("\n%s, want\n%s", got, c.want)
 		}
-	}
-}
-
-func TestATableTakesThePlaceOfTheOneBefore(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "page.md")
-	if err := place(file, "one\n"); err != nil {
-		t.Fatal(err)
-	}
-	text, _ := os.ReadFile(file)
-	os.WriteFile(file, []byte("head\n"+string(text)+"foot\n"), 0o644)
-	if err := place(file, "two\n"); err != nil {
-		t.Fatal(err)
-	}
-	text, _ = os.ReadFile(file)
-	if want := "head\n" + beginMarker + "\ntwo\n\n" + endMarker + "foot\n"; string(text) != want {
-		t.Errorf("%q, want %q", text, want)
-	}
-	os.WriteFile(file, []byte("no place\n"), 0o644)
-	if err := place(file, "three\n"); err == nil {
-		t.Error("a file without a place for the table was written over")
 	}
 }
 
@@ -55,7 +35,7 @@ func TestSamplesAreTakenInTurnAndTheFirstRoundIsLeftOut(t *testing.T) {
 	if err != nil || order != "ABABABAB" {
 		t.Errorf("taken in the order %s, %v", order, err)
 	}
-	if got := s[1][0]; len(got) != 3 || got.median() != 3 {
+	if got := s[1][0]; len(got) != 3 || got.Median() != 3 {
 		t.Errorf("samples %v", got)
 	}
 }

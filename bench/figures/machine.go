@@ -1,4 +1,4 @@
-package main
+package figures
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// circumstances says where, when and of what a table was made.
-func circumstances(rounds int) string {
-	return fmt.Sprintf("%s, %s, commit %s, %s, %s on %d cores of %s, Linux %s, huge pages %s; medians and spreads of %d rounds.\n",
-		"Made by `go run ./bench/core`", time.Now().Format("2 January 2006 15:04 MST"), commit(),
-		runtime.Version(), runtime.GOARCH, runtime.NumCPU(), processor(), kernel(), hugePages(), rounds)
+// Circumstances says by which command, where, when and of what a table was made.
+func Circumstances(command string) string {
+	return fmt.Sprintf("Made by `%s`, %s, commit %s, %s, %s on %d cores of %s, Linux %s",
+		command, time.Now().Format("2 January 2006 15:04 MST"), commit(),
+		runtime.Version(), runtime.GOARCH, runtime.NumCPU(), processor(), kernel())
 }
 
 // unknown stands for what this machine does not tell.
@@ -32,9 +32,9 @@ func processor() string {
 
 func kernel() string { return firstLine("/proc/sys/kernel/osrelease") }
 
-// hugePages returns the kernel's choices with the one in force in brackets. Much memory
+// HugePages returns the kernel's choices with the one in force in brackets. Much memory
 // costs more where its pages are small.
-func hugePages() string { return firstLine("/sys/kernel/mm/transparent_hugepage/enabled") }
+func HugePages() string { return firstLine("/sys/kernel/mm/transparent_hugepage/enabled") }
 
 func firstLine(file string) string {
 	text, err := os.ReadFile(file)

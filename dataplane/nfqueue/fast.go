@@ -112,25 +112,25 @@ func (q *fast) readPacket(m *message, b *dataplane.Batch) {
 	case readID:
 		// Nobody could inspect it, and without a verdict it would wait for ever.
 		q.counted.malformed.Add(1)
-		q.decide(&decision{id: p.ID, kind: verdict.Drop})
+		q.decide(decision{id: p.ID, kind: verdict.Drop})
 		b.Packets = b.Packets[:last]
 	}
 }
 
 // decide implements queue.
-func (q *fast) decide(d *decision) {
+func (q *fast) decide(d decision) {
 	if d.kind == verdict.Replace && len(d.data) > maxPayload {
 		q.counted.verdictErrors.Add(1)
 		d.kind = verdict.Drop
 	}
-	if !q.out.room(d) {
+	if !q.out.room(&d) {
 		q.flush()
 	}
 	if d.kind == verdict.Accept && !d.marked && !d.single && q.waiting.noneUpTo(d.id) {
 		q.out.accept(d.id)
 		return
 	}
-	q.out.add(d)
+	q.out.add(&d)
 }
 
 // flush implements queue.

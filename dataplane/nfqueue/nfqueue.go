@@ -140,7 +140,7 @@ type queue interface {
 	receive(b *dataplane.Batch) (tick bool, err error)
 	// decide tells the kernel what becomes of a packet, at the next flush at the latest,
 	// in the order of the calls. It counts what was told.
-	decide(d *decision)
+	decide(d decision)
 	// flush carries out what decide has put off. It is called at each tick at least.
 	flush()
 	// wake makes the present call of receive return, or the next.

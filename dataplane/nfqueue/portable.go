@@ -135,7 +135,7 @@ func (q *portable) fill(b *dataplane.Batch, p dataplane.Packet) {
 }
 
 // decide implements queue. A packet whose verdict can't be sent is dropped.
-func (q *portable) decide(d *decision) {
+func (q *portable) decide(d decision) {
 	var err error
 	switch {
 	case d.kind == verdict.Accept && d.marked:

@@ -120,7 +120,7 @@ func (e *Engine) decide(b *dataplane.Batch) {
 		r := &b.Released[i]
 		e.waiting.release(r.ID)
 		// Packets of this batch that came before it have no verdict yet.
-		e.queue.decide(&decision{id: r.ID, kind: sendable(r.Verdict, r.Data), data: r.Data, single: true})
+		e.queue.decide(decision{id: r.ID, kind: sendable(r.Verdict, r.Data), data: r.Data, single: true})
 	}
 	for i := range b.Packets {
 		p := &b.Packets[i]
@@ -129,7 +129,7 @@ func (e *Engine) decide(b *dataplane.Batch) {
 			if p.Exempt && d.kind == verdict.Accept && e.cfg.MarkExempt {
 				d.mark, d.marked = p.Mark|e.cfg.Mark, true
 			}
-			e.queue.decide(&d)
+			e.queue.decide(d)
 		}
 		p.Data = nil
 	}

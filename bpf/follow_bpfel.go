@@ -59,7 +59,7 @@ type FollowFlow struct {
 	Place    uint8
 	Scale    [2]uint8
 	Fin      uint8
-	Opened   uint8
+	Unused   uint8
 	Next     [2]uint32
 	Acked    [2]uint32
 	Diverted uint16

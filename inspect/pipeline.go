@@ -110,6 +110,7 @@ type Pipeline struct {
 	moment    int64                // when the packet at hand came, 0 where a timer acts
 	atHand    *half                // whose stream the packet at hand is being read from, or nil
 	inArrears bool                 // the packet at hand has gone on already
+	fromLow   bool                 // its sender is the lower end
 	edited    bool                 // the packet at hand was made equal to a stream that is gone
 	spent     []*reassembly.Buffer // lent until the next Inspect
 	scrap     []byte
@@ -162,6 +163,9 @@ func New(c Config) *Pipeline {
 	return p
 }
 
+// Window is how many octets a sender may have in flight so that they can be kept.
+func (p *Pipeline) Window() int { return p.cap }
+
 // SetPolicy changes the policy from the next batch on. Open sessions take up new actions,
 // but keep the mode and the lowest TLS version that they began with. It is safe from
 // any goroutine.
@@ -190,7 +194,8 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		p.arrive(part)
 		for i := range part {
 			pk, a := &part[i], &p.arrivals[i]
-			p.view, p.moment, p.entry, p.inArrears = &a.view, pk.Time, nil, pk.Passed
+			p.view, p.moment, p.entry = &a.view, pk.Time, nil
+			p.inArrears, p.fromLow = pk.Passed, a.fromLow
 			pk.Verdict = p.decide(pk, a)
 			p.settle(pk)
 			p.stats.decided[pk.Verdict]++

@@ -32,6 +32,7 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 		p.arrears(s, pk)
 		if s.phase == dialogue && s.half[toServer].met {
 			s.share = followed
+			p.grantServer(s)
 		}
 	} else {
 		s.cameUp++
@@ -79,7 +80,6 @@ func (p *Pipeline) grant(s *session) {
 	case was == notShared && p.followable(s):
 		s.share = followed
 		g.Kind = dataplane.GrantFollow
-		p.grantServer(s)
 	}
 	if s.share == was {
 		return
@@ -100,9 +100,13 @@ func (p *Pipeline) forsake(s *session) {
 	}
 }
 
-// grantServer has the dialogues of a server followed from their greeting on, once one has
-// shown an EHLO reply to which nothing was to be done, nor is to the next.
+// grantServer has the dialogues of a server followed from their greeting on, once one was
+// followed to a reply: the kernel sees both directions, with the addresses that we see, and to
+// the EHLO reply nothing was to be done, nor is to the next.
 func (p *Pipeline) grantServer(s *session) {
+	if !p.follows || s.direction(p.fromLow) != toClient || len(p.view.Payload) == 0 || s.recall.has(hidesOffer|trying) {
+		return
+	}
 	server := s.server()
 	if _, known := p.granted[server]; known || len(p.granted) == maxGranted {
 		return

@@ -48,9 +48,8 @@ struct {
 } control SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 20);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* who leaves it comes up */
+	__uint(max_entries, 1 << 18);
 	__type(key, struct conn);
 	__type(value, struct flow);
 } flows SEC(".maps");
@@ -881,50 +880,34 @@ static __always_inline struct flow *fresh(struct scratch *c)
 	return &c->flow;
 }
 
-/* open decides a SYN of a connection that is not known, or a server's answer to one that is
- * only begun. */
+/* open decides a SYN of a connection that is not known. That to a server whose dialogues are
+ * followed from their greeting on is kept here until the connection is established, so that one
+ * that never is costs nothing up there. */
 static __always_inline enum decision open(const struct settings *set, struct __sk_buff *skb, struct segment *g)
 {
 	__u32 zero = 0;
 	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	struct opening *o;
 	struct flow *f;
 	__u8 scale;
-	bool plain;
 
-	if (!c)
+	if (!c || g->dir != TO_SERVER || g->flags & ACK)
 		return DIVERT;
-	f = fresh(c);
-	plain = g->headers == g->size && (g->flags & ~ACK) == SYN && load(skb, g, c) && (vouched(skb) || sound(c, g)) &&
-		options(c, g, &scale) && alive(set, &g->conn);
-	if (g->dir == TO_SERVER && !(g->flags & ACK)) {
-		f->opened = 1 << TO_SERVER;
-		f->diverted = !plain;
-		if (plain && granted(set, &g->conn)) {
-			struct opening *o = &c->opening;
-
-			__builtin_memset(o, 0, sizeof *o);
-			o->seq[TO_SERVER] = g->seq;
-			o->scale[TO_SERVER] = scale;
-			if (keep_headers(o, TO_SERVER, c, g) && !bpf_map_update_elem(&openings, &g->conn, o, BPF_ANY))
-				goto silent;
-			plain = false;
+	o = &c->opening;
+	__builtin_memset(o, 0, sizeof *o);
+	if (granted(set, &g->conn) && alive(set, &g->conn) && g->headers == g->size && g->flags == SYN && load(skb, g, c) &&
+	    (vouched(skb) || sound(c, g)) && options(c, g, &scale) && keep_headers(o, TO_SERVER, c, g)) {
+		o->seq[TO_SERVER] = g->seq;
+		o->scale[TO_SERVER] = scale;
+		if (!bpf_map_update_elem(&openings, &g->conn, o, BPF_ANY)) {
+			count(COUNT_SILENT, 1);
+			return PASS;
 		}
-		bpf_map_delete_elem(&openings, &g->conn);
-		if (plain && !record_small(set, f, skb, g, c)) {
-			plain = false;
-			f->diverted = 1;
-		}
-		f->next[TO_SERVER] = g->seq + 1;
-		f->scale[TO_SERVER] = scale;
-		bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
-		if (!plain)
-			return DIVERT;
-		goto silent;
 	}
+	f = fresh(c);
+	f->diverted = 1;
+	bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
 	return DIVERT;
-silent:
-	count(COUNT_SILENT, 1);
-	return PASS;
 }
 
 /* establish decides a packet of a connection that has begun unseen by inspection. */

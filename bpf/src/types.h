@@ -62,8 +62,8 @@ struct flow {
 	__u8 pending; /* replies to simple commands that come before the awaited one */
 	__u8 place;
 	__u8 scale[2];
-	__u8 fin;    /* bit 1 << direction */
-	__u8 opened; /* bit 1 << direction: its SYN was seen */
+	__u8 fin; /* bit 1 << direction */
+	__u8 unused;
 	__u32 next[2];  /* sequence number of the next octet of each direction */
 	__u32 acked[2]; /* what its receiver acknowledged */
 	__u16 diverted; /* packets that were left to the queue, modulo 2^16 */

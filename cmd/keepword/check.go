@@ -41,34 +41,15 @@ func check(e *env, path string) error {
 	fmt.Fprintf(e.stdout, "%s: ok\n", path)
 	fmt.Fprintf(e.stdout, "  mode %s, ports %s, hooks %s\n", cfg.Mode, list(cfg.Ports), list(cfg.Hooks))
 	fmt.Fprintf(e.stdout, "  %s, %s\n", plural(len(cfg.Actions), "action set", "actions set"), plural(len(cfg.Servers), "server entry", "server entries"))
-	for _, line := range notYet(cfg) {
-		fmt.Fprintf(e.stdout, "  %s\n", line)
-	}
 	return nil
 }
 
 // supported refuses what the file asks for explicitly and this version can't do.
 func supported(cfg *config.Config) error {
-	if cfg.Offload == config.OffloadBPF || cfg.Offload == config.OffloadConnmark {
-		return fmt.Errorf("offload: %s is not in this version; write auto or off", cfg.Offload)
+	if cfg.Offload == config.OffloadConnmark {
+		return fmt.Errorf("offload: %s is not in this version; write auto, bpf or off", cfg.Offload)
 	}
 	return nil
-}
-
-// offload says how flows that are in TLS are let through.
-const offload = "none in this version, every packet goes through the queue"
-
-// notYet names, one line each, what the configuration provides for and this version
-// does not do.
-func notYet(cfg *config.Config) []string {
-	var lines []string
-	if cfg.Offload == config.OffloadAuto {
-		lines = append(lines, "offload: "+offload)
-	}
-	if len(cfg.Interfaces) > 0 {
-		lines = append(lines, "interfaces: without effect in this version, there is no kernel program to attach")
-	}
-	return lines
 }
 
 // list joins values with commas.

@@ -17,6 +17,7 @@ import (
 	"keepword/cmd/keepword/internal/eve"
 	"keepword/cmd/keepword/internal/recent"
 	"keepword/cmd/keepword/internal/store"
+	"keepword/dataplane"
 	"keepword/dataplane/nfqueue"
 	"keepword/dataplane/steer"
 	"keepword/inspect"
@@ -36,6 +37,7 @@ type daemon struct {
 
 	workers []worker
 	table   *steer.Table // nil until it diverts
+	share   share        // the kernel's own
 	// tableLost is how often it had to be restored.
 	tableLost atomic.Uint64
 	events    *eve.Writer
@@ -77,9 +79,13 @@ func startDaemon(path string, cfg *config.Config, log *slog.Logger) (*daemon, er
 }
 
 func (d *daemon) start(workers, servers context.Context, cfg *config.Config) error {
+	count := queueCount(cfg)
+	if err := d.share.open(cfg, count, d.log); err != nil {
+		return err
+	}
 	// The queues come first: another program's queue, or a lack of privileges, is
 	// found before anything else is touched.
-	engines, err := openQueues(cfg)
+	engines, err := openQueues(cfg, count, d.share.follower)
 	for _, e := range engines {
 		d.workers = append(d.workers, worker{engine: e})
 	}
@@ -94,7 +100,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	for i := range d.workers {
 		w := &d.workers[i]
 		w.recent = recent.New(rememberedSessions/len(d.workers), d.events)
-		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history)
+		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history, d.share.on())
 	}
 	if err := d.listen(cfg); err != nil {
 		return err
@@ -109,7 +115,10 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 			}
 		})
 	}
-	if d.table, err = steer.Open(steering(cfg, len(d.workers))); err != nil {
+	if d.table, err = steer.Open(steering(cfg, len(d.workers), &d.share)); err != nil {
+		return err
+	}
+	if err := d.share.start(workers, cfg, d.workers[0].pipeline.Window()); err != nil {
 		return err
 	}
 	d.running.Go(func() { d.guardTable(workers) })
@@ -132,13 +141,17 @@ func (d *daemon) fail(err error) {
 	}
 }
 
-// openQueues opens an engine for each queue. With an error it returns the engines
-// that are open all the same.
-func openQueues(cfg *config.Config) ([]*nfqueue.Engine, error) {
-	count := cfg.Queues.Count
-	if count == 0 {
-		count = runtime.NumCPU()
+// queueCount is how many queues there are to be.
+func queueCount(cfg *config.Config) int {
+	if cfg.Queues.Count > 0 {
+		return cfg.Queues.Count
 	}
+	return runtime.NumCPU()
+}
+
+// openQueues opens an engine for each of count queues; follower gives the kernel's own share
+// of each. With an error it returns the engines that are open all the same.
+func openQueues(cfg *config.Config, count int, follower func(int) dataplane.Follower) ([]*nfqueue.Engine, error) {
 	const queueNumbers = 1 << 16
 	if int(cfg.Queues.First)+count > queueNumbers {
 		return nil, fmt.Errorf("%d queues from %d on are more than there are; set queues.first or queues.count", count, cfg.Queues.First)
@@ -150,6 +163,7 @@ func openQueues(cfg *config.Config) ([]*nfqueue.Engine, error) {
 			FailOpen: cfg.When.QueueFull == config.Pass,
 			Mark:     cfg.Mark,
 			Portable: engine(cfg) == config.EnginePortable,
+			Follower: follower(i),
 		})
 		if err != nil {
 			return engines, err
@@ -168,7 +182,7 @@ func engine(cfg *config.Config) config.Engine {
 }
 
 // newPipeline makes the inspection of one of n workers, who share a history.
-func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.History) *inspect.Pipeline {
+func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.History, follows bool) *inspect.Pipeline {
 	return inspect.New(inspect.Config{
 		Policy:     policy.New(cfg.Policy()),
 		Ports:      cfg.Ports,
@@ -178,6 +192,7 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.H
 		Sink:       sink,
 		Seed:       rand.Uint64(),
 		History:    servers,
+		Follows:    follows,
 		Account:    account / n,
 	})
 }
@@ -204,7 +219,7 @@ func limits(cfg *config.Config, n int) inspect.Limits {
 	}
 }
 
-func steering(cfg *config.Config, queues int) steer.Config {
+func steering(cfg *config.Config, queues int, s *share) steer.Config {
 	var hooks []steer.Hook
 	for _, name := range cfg.Hooks {
 		// The configuration knows the same hooks by the same names.
@@ -219,6 +234,7 @@ func steering(cfg *config.Config, queues int) steer.Config {
 		Queues:     uint16(queues),
 		Mark:       cfg.Mark,
 		Bypass:     cfg.When.DaemonDown == config.Pass,
+		NoTracking: s.on(),
 	}
 }
 
@@ -232,6 +248,7 @@ func (d *daemon) stop() error {
 	d.stopped = true
 	d.changing.Unlock()
 	var errs []error
+	d.share.detach() // from here on everything comes up, as far as it still comes
 	if d.table != nil {
 		errs = append(errs, d.table.StopDiverting())
 	}
@@ -247,6 +264,7 @@ func (d *daemon) stop() error {
 			w.pipeline.Flush(now)
 		}
 	}
+	errs = append(errs, d.share.close())
 	if d.history != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), historyCloseTime)
 		if err := d.history.Close(ctx); err != nil {
@@ -309,6 +327,9 @@ func (d *daemon) change() error {
 	rules := policy.New(cfg.Policy())
 	for _, w := range d.workers {
 		w.pipeline.SetPolicy(rules)
+	}
+	if err := d.share.set(cfg, d.workers[0].pipeline.Window()); err != nil {
+		return err
 	}
 	d.history.SetBreaker(breakerLimits(cfg))
 	d.cfg.Store(cfg)

@@ -31,7 +31,7 @@ func TestEachHookOfTheConfigurationIsKnownToSteering(t *testing.T) {
 	cfg := config.Default()
 	cfg.Hooks = []config.Hook{config.Forward, config.Input, config.Output}
 	cfg.When.DaemonDown = config.Drop
-	s := steering(cfg, 3)
+	s := steering(cfg, 3, new(share))
 	if len(s.Hooks) != 3 || s.Queues != 3 || s.FirstQueue != 2500 || s.Mark != 0x10000000 || s.Bypass {
 		t.Errorf("%+v", s)
 	}

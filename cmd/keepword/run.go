@@ -45,9 +45,7 @@ func run(ctx context.Context, e *env, path string) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range notYet(cfg) {
-		log.Info(line)
-	}
+	log.Info("kernel's own share: " + d.share.String())
 	fmt.Fprint(e.stderr, summary(cfg, len(d.workers), d.expression()))
 	fmt.Fprintln(e.stderr, "ready")
 	tell(log, systemd.SdNotifyReady)

@@ -62,7 +62,7 @@ func (d *daemon) status() control.Status {
 		Ports:      cfg.Ports,
 		Engine:     string(engine(cfg)),
 		Expression: d.expression(),
-		Offload:    offload,
+		Offload:    d.share.String(),
 		ConfigPath: d.path,
 		Reload:     d.lastReload.Load(),
 		Events:     control.Events{Dropped: d.events.Dropped(), WriteErrors: d.events.WriteErrors()},

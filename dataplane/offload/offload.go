@@ -153,16 +153,21 @@ func (o *Offload) Interfaces() int {
 	return len(o.links)
 }
 
+// DetachAll is Detach for all interfaces.
+func (o *Offload) DetachAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for iface, l := range o.links {
+		_ = l.Close()
+		delete(o.links, iface)
+	}
+}
+
 // Close takes the program off all interfaces and frees what it has. Packets go to the queues
 // from then on.
 func (o *Offload) Close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.DetachAll()
 	var errs []error
-	for iface, l := range o.links {
-		errs = append(errs, l.Close())
-		delete(o.links, iface)
-	}
 	for _, w := range o.workers {
 		errs = append(errs, w.ring.close())
 	}

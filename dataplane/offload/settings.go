@@ -19,18 +19,19 @@ const aliveSize = 8
 // configure writes the settings as they are at the start.
 func (o *Offload) configure(cfg *Config) error {
 	s := &o.settings
-	s.Epoch, s.Mark, s.Window = 1, cfg.Mark, cfg.Window
+	s.Mark = cfg.Mark
 	for slot := range s.Worker {
 		s.Worker[slot] = uint8(cfg.Worker(uint16(slot << 1))) // as the program finds the slot of a port
 	}
-	return o.SetPorts(cfg.Ports)
+	return o.Set(cfg.Ports, cfg.Window)
 }
 
-// SetPorts changes the inspected ports. Nothing that was granted before is worth anything
-// then, but for connections in TLS.
-func (o *Offload) SetPorts(ports []uint16) error {
+// Set changes the inspected ports and the window (see Config). Nothing that was granted before
+// is worth anything then, but for connections in TLS.
+func (o *Offload) Set(ports []uint16, window uint32) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.settings.Window = window
 	o.settings.Ports = [len(o.settings.Ports)]uint64{}
 	for _, p := range ports {
 		o.settings.Ports[p/64] |= 1 << (p % 64)

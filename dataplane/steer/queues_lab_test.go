@@ -46,7 +46,7 @@ func listenOn(t *testing.T, h *netns.Host, first, queues uint16, decide func(p *
 	for q := first; q < first+queues; q++ {
 		var e *nfqueue.Engine
 		h.Do(func() (err error) {
-			e, err = nfqueue.Open(nfqueue.Config{Queue: q, Mark: labConfig.Mark})
+			e, err = nfqueue.Open(nfqueue.Config{Queue: q, Mark: labConfig.Mark, MarkExempt: true})
 			return err
 		})
 		engines = append(engines, e)

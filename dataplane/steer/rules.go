@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -38,9 +39,14 @@ const reg = unix.NFT_REG_1
 // hungAsOurs says whether c is one of our base chains in the place where we hang it,
 // so that it can be filled anew instead of being deleted.
 func hungAsOurs(c *nftables.Chain) bool {
-	h, ok := ParseHook(c.Name)
+	name, saves := strings.CutSuffix(c.Name, saveSuffix)
+	want := priority
+	if saves {
+		want = savePriority
+	}
+	h, ok := ParseHook(name)
 	return ok && c.Type == nftables.ChainTypeFilter && c.Policy != nil && *c.Policy == nftables.ChainPolicyAccept &&
-		*c.Hooknum == *hookNumbers[h] && *c.Priority == priority
+		*c.Hooknum == *hookNumbers[h] && *c.Priority == want
 }
 
 // chain is a chain of the table with its rules.
@@ -65,12 +71,16 @@ func (t *Table) chains() []chain {
 		all = append(all, regular(cfg.queueChain(n), []expr.Any{queue(cfg.FirstQueue+n, cfg.Bypass, t.native)}))
 	}
 	accept := nftables.ChainPolicyAccept
-	for h := range hooks {
-		if slices.Contains(cfg.Hooks, h) {
-			all = append(all, chain{&nftables.Chain{
-				Table: table, Name: h.String(), Type: nftables.ChainTypeFilter,
-				Hooknum: hookNumbers[h], Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
-			}, hookRules(cfg, h, ports)})
+	base := func(name string, h Hook, p nftables.ChainPriority, rules [][]expr.Any) chain {
+		return chain{&nftables.Chain{
+			Table: table, Name: name, Type: nftables.ChainTypeFilter,
+			Hooknum: hookNumbers[h], Priority: &p, Policy: &accept,
+		}, rules}
+	}
+	for _, h := range slices.Compact(slices.Sorted(slices.Values(cfg.Hooks))) {
+		all = append(all, base(h.String(), h, priority, hookRules(cfg, h, ports)))
+		if cfg.Connmark {
+			all = append(all, base(h.String()+saveSuffix, h, savePriority, saveRules(cfg.Mark, ports)))
 		}
 	}
 	return all
@@ -127,25 +137,21 @@ func portElements(ports []uint16) (elements []nftables.SetElement) {
 }
 
 // hookRules are the rules of a base chain: which packets are inspected at all.
-func hookRules(cfg *Config, h Hook, ports *nftables.Set) [][]expr.Any {
-	rules := [][]expr.Any{exemptMark(cfg.Mark)}
+func hookRules(cfg *Config, h Hook, ports *nftables.Set) (rules [][]expr.Any) {
+	if !cfg.Connmark {
+		rules = append(rules, exemptMark(cfg.Mark))
+	}
 	if h == Input && slices.Contains(cfg.Hooks, Output) {
 		// What comes in by lo has been in the output hook on this same host, and
 		// was inspected there.
 		rules = append(rules, fromLoopback())
 	}
-	return append(rules, tcpPort(destinationPort, ports, serverChain), tcpPort(sourcePort, ports, clientChain))
+	return append(rules, gotoChain(destinationPort, ports, serverChain), gotoChain(sourcePort, ports, clientChain))
 }
 
 // exemptMark is `meta mark & MARK == MARK return`.
 func exemptMark(mark uint32) []expr.Any {
-	m := binary.NativeEndian.AppendUint32(nil, mark)
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
-		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4, Mask: m, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: m},
-		&expr.Verdict{Kind: expr.VerdictReturn},
-	}
+	return append(marked(mark), &expr.Verdict{Kind: expr.VerdictReturn})
 }
 
 // fromLoopback is `meta iiftype loopback return`.
@@ -163,14 +169,18 @@ const (
 	destinationPort = 2
 )
 
-// tcpPort is `tcp dport @ports goto CHAIN`, or with sport.
-func tcpPort(offset uint32, ports *nftables.Set, chain string) []expr.Any {
+// gotoChain is `tcp dport @ports goto CHAIN`, or with sport.
+func gotoChain(offset uint32, ports *nftables.Set, chain string) []expr.Any {
+	return append(tcpPort(offset, ports), &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain})
+}
+
+// tcpPort is `tcp dport @ports`, or with sport.
+func tcpPort(offset uint32, ports *nftables.Set) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte{unix.IPPROTO_TCP}},
 		loadPort(offset),
 		&expr.Lookup{SourceRegister: reg, SetName: ports.Name, SetID: ports.ID},
-		&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain},
 	}
 }
 
@@ -182,6 +192,9 @@ func loadPort(offset uint32) expr.Any {
 // divertRules are the rules for the packets to, or from, inspected ports. clientPort is
 // where they have the client's port.
 func (t *Table) divertRules(clientPort uint32, ports, slots *nftables.Set) (rules [][]expr.Any) {
+	if t.cfg.Connmark {
+		rules = connmarkRules(t.cfg.Mark)
+	}
 	if t.tracking {
 		// This is also what makes the kernel track connections and reassemble
 		// fragments in this namespace: it must stay the table's.

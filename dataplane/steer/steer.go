@@ -24,6 +24,28 @@
 // the three hooks: the forward hook sees the real server (after DNAT) and the real
 // client (before SNAT), in the replies too. Nothing behind us alters octets of SMTP.
 //
+// # By connection mark
+//
+// With Config.Connmark a verdict that marks a packet exempts its connection: what comes
+// behind the packet is not queued, but for segments with SYN, FIN or RST, by which user
+// space knows the connection's end. A SYN without ACK takes the exemption back before
+// anything else is looked at: the tracked connection may be one that is over, whose ports
+// are used again.
+//
+// A packet goes on behind the queue at the next base chain, so a second one at each hook,
+// with priority 11, saves the mark of the packet in its connection. It must not save that
+// of a packet which bore the mark before: the 421 and the RSTs that end a connection bear
+// it so as not to be queued, and the connection that they end must not become exempt; and
+// who marks single packets does not mean all of them. Nothing in a packet tells these from
+// the ones that a verdict marked. Therefore the chains that divert take the mark off them
+// when it has done its work, and what bears it at the second chain has it from a verdict.
+//
+// All writes are masked: bits of other programs stay, in both marks. A program that uses
+// our bit as well must be given another, or Config.Mark be changed: it exempts the packets
+// that it marks, and loses its bit on those of inspected ports; and it exempts the
+// connections that it marks. So do rules that copy whole marks from packets to connections,
+// or back: they must leave this bit out.
+//
 // # Fragments
 //
 // The queue gets whole packets: the kernel reassembles the fragments of IPv4 and IPv6
@@ -81,6 +103,8 @@ var (
 	// ErrNoQueue is returned by Open where the kernel has neither the queue statement
 	// of nftables nor the NFQUEUE target.
 	ErrNoQueue = errors.New("this kernel can't queue packets from nftables: load the module nft_queue, or nft_compat and xt_NFQUEUE")
+	// ErrNoConnmark is returned by Open where the kernel has no connection marks.
+	ErrNoConnmark = errors.New("this kernel has no connection marks (CONFIG_NF_CONNTRACK_MARK): use `offload: bpf` or `offload: off`")
 	// ErrConfig is returned by Open and Update for values that make no sense.
 	ErrConfig = errors.New("bad steering configuration")
 )
@@ -129,7 +153,8 @@ type Config struct {
 	// Queues is the number of queues, at least 1. Flows are spread over the first
 	// MaxQueues of them by QueueOf.
 	Queues uint16
-	// Mark exempts: packets with all these bits set in their mark are not diverted.
+	// Mark exempts: packets with all these bits set in their mark are not diverted. The
+	// bits must be nobody else's.
 	Mark uint32
 	// Bypass lets packets pass while no program listens on their queue; without it
 	// they are dropped.
@@ -137,6 +162,9 @@ type Config struct {
 	// NoTracking has fragments reassembled without connection tracking, where the
 	// kernel can: Linux 6.6 and CAP_BPF. Table.Tracking tells.
 	NoTracking bool
+	// Connmark exempts whole connections by the bits of Mark in their connection mark:
+	// those of which a verdict has marked a packet. It needs tracking.
+	Connmark bool
 }
 
 func (c *Config) check() error {
@@ -151,6 +179,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: %d queues from %d on pass the last number, 65535", ErrConfig, c.Queues, c.FirstQueue)
 	case c.Mark == 0:
 		return fmt.Errorf("%w: the exempt mark has no bit", ErrConfig)
+	case c.Connmark && c.NoTracking:
+		return fmt.Errorf("%w: connection marks need connection tracking", ErrConfig)
 	}
 	return checkPorts(c.Ports)
 }
@@ -182,8 +212,8 @@ type Table struct {
 // Open makes the table, or takes over the one that a killed instance has left, and
 // diverts from then on. The queues should be listened on before.
 //
-// It returns ErrConfig, ErrPrivilege, ErrForeignTable or ErrNoQueue, wrapped, or
-// another error of the kernel.
+// It returns ErrConfig, ErrPrivilege, ErrForeignTable, ErrNoQueue or ErrNoConnmark,
+// wrapped, or another error of the kernel.
 func Open(cfg Config) (*Table, error) {
 	if cfg.Name == "" {
 		cfg.Name = DefaultName
@@ -196,7 +226,7 @@ func Open(cfg Config) (*Table, error) {
 	if err != nil {
 		return nil, t.fail("read", err)
 	}
-	if t.native, err = t.probe(); err != nil {
+	if err := t.probe(); err != nil {
 		return nil, t.fail("prepare", err)
 	}
 	t.tracking = !cfg.NoTracking
@@ -205,8 +235,8 @@ func Open(cfg Config) (*Table, error) {
 		t.tracking = t.whyTracking != nil
 	}
 	err = t.install(left)
-	if missing(err) && !t.native {
-		err = ErrNoQueue
+	if missing(err) && cfg.Connmark {
+		err = ErrNoConnmark
 	}
 	if err != nil {
 		return nil, errors.Join(t.fail("make", err), t.defrag.close())
@@ -214,21 +244,22 @@ func Open(cfg Config) (*Table, error) {
 	return t, nil
 }
 
-// probe asks the kernel whether it has the native queue statement, by a transaction
-// that has no effect. The transaction that makes the table would tell as well, but if
-// it failed the kernel would take its base chains off their hooks again, and that
-// drops what waits in other programs' queues.
-func (t *Table) probe() (native bool, err error) {
-	conn := &nftables.Conn{}
-	table := conn.AddTable(&nftables.Table{Name: t.table.Name + "-probe", Family: t.table.Family})
-	chain := conn.AddChain(&nftables.Chain{Table: table, Name: t.cfg.queueChain(0)})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{queue(t.cfg.FirstQueue, t.cfg.Bypass, true)}})
-	conn.DelTable(table)
-	err = conn.Flush()
-	if missing(err) {
-		return false, nil
+// probe finds out which way to queue packets the kernel has, by transactions that have
+// no effect. The transaction that makes the table would tell as well, but if it failed
+// the kernel would take its base chains off their hooks again, and that drops what waits
+// in other programs' queues. It returns ErrNoQueue where there is no way.
+func (t *Table) probe() error {
+	for _, t.native = range []bool{true, false} {
+		conn := &nftables.Conn{}
+		table := conn.AddTable(&nftables.Table{Name: t.table.Name + "-probe", Family: t.table.Family})
+		chain := conn.AddChain(&nftables.Chain{Table: table, Name: t.cfg.queueChain(0)})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{queue(t.cfg.FirstQueue, t.cfg.Bypass, t.native)}})
+		conn.DelTable(table)
+		if err := conn.Flush(); !missing(err) {
+			return err
+		}
 	}
-	return err == nil, err
+	return ErrNoQueue
 }
 
 // missing says whether err is what nf_tables answers to an expression that the kernel
@@ -337,6 +368,10 @@ func (t *Table) StopDiverting() error {
 	// take connection tracking off its hooks, and that empties all queues as well.
 	for _, h := range t.cfg.Hooks {
 		conn.FlushChain(&nftables.Chain{Table: t.table, Name: h.String()})
+		if t.cfg.Connmark {
+			// Else it would save the marks that the rules above no longer take off.
+			conn.FlushChain(&nftables.Chain{Table: t.table, Name: h.String() + saveSuffix})
+		}
 	}
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return t.fail("empty", err)

@@ -25,6 +25,7 @@ func TestAConfigurationThatMakesNoSenseIsRefused(t *testing.T) {
 		"no queues":         func(c *Config) { c.Queues = 0 },
 		"queues past 65535": func(c *Config) { c.FirstQueue = 0xfffd },
 		"no mark":           func(c *Config) { c.Mark = 0 },
+		"untracked marks":   func(c *Config) { c.Connmark, c.NoTracking = true, true },
 	} {
 		c := config
 		spoil(&c)

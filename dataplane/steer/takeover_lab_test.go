@@ -45,7 +45,7 @@ func openFirstLayout(t *testing.T, h *netns.Host) {
 				Hooknum: hookNumbers[hook], Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
 			})
 			for _, exprs := range [][]expr.Any{exemptMark(labConfig.Mark),
-				tcpPort(destinationPort, ports, divert.Name), tcpPort(sourcePort, ports, divert.Name)} {
+				gotoChain(destinationPort, ports, divert.Name), gotoChain(sourcePort, ports, divert.Name)} {
 				conn.AddRule(&nftables.Rule{Table: table, Chain: base, Exprs: exprs})
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +91,37 @@ func TestAGatewayThatResetsConnectionsMakesTheRunInvalid(t *testing.T) {
 	}
 	if err := r.invalid(); err == nil || !strings.Contains(err.Error(), resetting.name) || strings.Contains(err.Error(), subjects[0].name) {
 		t.Errorf("the comparison says %v", err)
+	}
+}
+
+func TestAShortSoakCountsEveryMessageInAndOut(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	file := filepath.Join(t.TempDir(), "soak.csv")
+	var out bytes.Buffer
+	if err := run(ctx, []string{"soak", "-for", "4s", "-phase", "800ms", "-every", "500ms", "-csv", file}, &out, progressTo{t}); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+	csv, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(csv)), "\n")
+	if len(lines) < 4 {
+		t.Errorf("%d lines of what was seen in 4 s", len(lines))
+	}
+	for _, line := range lines {
+		if got, want := strings.Count(line, ","), strings.Count(lines[0], ","); got != want {
+			t.Errorf("%d commas where the head has %d: %s", got, want, line)
+		}
+	}
+	for _, phase := range []string{"plain", "bulk-tls", "all at once"} {
+		if !strings.Contains(string(csv), ","+phase+",") {
+			t.Errorf("nothing was seen of %s", phase)
+		}
+	}
+	if strings.Contains(out.String(), "not seen") {
+		t.Error("keepword could not be looked at")
 	}
 }

@@ -34,10 +34,10 @@ func main() {
 }
 
 // run does what the first argument says; without a word there it compares. The words
-// client, server and accept are for the processes that it starts of itself in the hosts.
+// client, server, accept and deliver are for the processes that it starts of itself in the hosts.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	commands := map[string]func(context.Context, []string, io.Writer) error{
-		"client": client, "server": server, "accept": accept,
+		"client": client, "server": server, "accept": accept, "deliver": deliver, "soak": soak,
 	}
 	if len(args) > 0 {
 		if command, ok := commands[args[0]]; ok {

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -63,23 +65,27 @@ func TestEveryWorkloadRunsWithoutAFailedSession(t *testing.T) {
 	}
 }
 
+// text returns the octets of a message.
+func text(m *Message) []byte {
+	var b bytes.Buffer
+	_ = m.each(func(p []byte) error { b.Write(p); return nil })
+	return b.Bytes()
+}
+
 func TestAMessageHasTheLengthThatWasAskedForAndNoLineOfADotAlone(t *testing.T) {
-	for _, octets := range []int{156, 157, 158, 233, 234, 235, smallMessage, len(lines), len(lines) + 1, 3*len(lines) + 79, largeMessage} {
-		for _, head := range []string{"", "X-Head: 1"} {
-			var b bytes.Buffer
-			if err := NewMessage(head, octets).each(func(p []byte) error { b.Write(p); return nil }); err != nil {
-				t.Fatal(err)
-			}
-			text := b.Bytes()
+	lengths := []int{smallMessage, largeMessage}
+	for octets := 330; octets < 500; octets++ { // about where a part more begins, too
+		lengths = append(lengths, octets, octets-250+len(lines), octets+2*len(lines))
+	}
+	for _, octets := range lengths {
+		for _, m := range []*Message{NewMessage(octets), NewStampedMessage(1<<63, octets)} {
+			text := text(m)
 			if len(text) != octets {
-				t.Fatalf("%d octets where %d were asked for", len(text), octets)
+				t.Errorf("%d octets where %d were asked for, stamped: %v", len(text), octets, m.stamped)
 			}
 			if !bytes.HasSuffix(text, []byte("\r\n")) || bytes.Contains(text, []byte("\r\n.\r\n")) ||
 				bytes.Count(text, []byte("\n")) != bytes.Count(text, []byte("\r\n")) || bytes.Contains(text, []byte("\r\r")) {
-				t.Errorf("%d octets: not lines of mail data", octets)
-			}
-			if !strings.HasPrefix(string(text), head) {
-				t.Errorf("%d octets: no head", octets)
+				t.Errorf("%d octets, stamped: %v: not lines of mail data", octets, m.stamped)
 			}
 		}
 	}
@@ -112,20 +118,83 @@ func TestTheEndOfMailDataIsFoundInEveryCut(t *testing.T) {
 	}
 }
 
-func TestAReceiptTellsTheMessagesFirstLineAndTheHashOfTheRest(t *testing.T) {
+func TestTheServerTellsAMessagesStampAndTheHashOfTheRest(t *testing.T) {
 	s := newServer(t)
-	got := make(chan Receipt, 1)
-	s.Took = func(r Receipt) { got <- r }
-	c := NewClient(serve(t, s), false)
-	m := NewMessage("X-Head: 7", smallMessage)
-	if err := c.Session(Workloads[1], m); err != nil {
-		t.Fatal(err)
+	type told struct {
+		head string
+		sum  [sha256.Size]byte
 	}
-	var text bytes.Buffer
-	_ = m.each(func(p []byte) error { text.Write(p); return nil })
-	want := sha256.Sum256(text.Bytes()[len("X-Head: 7\r\n"):])
-	if r := <-got; r.Head != "X-Head: 7" || r.Sum != want {
-		t.Errorf("%q, sum right: %v", r.Head, r.Sum == want)
+	got := make(chan told, 1)
+	s.Took = func(head string, sum [sha256.Size]byte) { got <- told{head, sum} }
+	c := NewClient(serve(t, s), false)
+	for _, w := range Workloads[1:3] {
+		if err := c.Session(w, NewStampedMessage(77, w.Octets)); err != nil {
+			t.Fatal(err)
+		}
+		m := <-got
+		if stamp, err := ParseStamp(m.head); err != nil || stamp.ID != 77 || stamp.Sum != m.sum {
+			t.Errorf("%q, %v; the sums are equal: %v", m.head, err, stamp.Sum == m.sum)
+		}
+	}
+}
+
+func TestStampedMessagesShareNoPart(t *testing.T) {
+	first := text(NewStampedMessage(1, largeMessage))
+	second := text(NewStampedMessage(2, largeMessage))
+	// Parts of one message change places, or come from another.
+	const part = stampOctets + 2*lineOctets*(chunkLines+1)
+	for name, changed := range map[string][]byte{
+		"moved": slices.Concat(first[:stampOctets], first[part:], first[stampOctets:part]),
+		"mixed": slices.Concat(first[:part], second[part:]),
+	} {
+		head, rest, _ := strings.Cut(string(changed), "\r\n")
+		if stamp, err := ParseStamp(head); err != nil || stamp.Sum == sha256.Sum256([]byte(rest)) {
+			t.Errorf("%s: the stamp fits, or %v", name, err)
+		}
+	}
+}
+
+func TestOnlyAWholeStampIsOne(t *testing.T) {
+	good := strings.TrimSuffix(string(Stamp{ID: 5}.line()), "\r\n")
+	if s, err := ParseStamp(good); err != nil || s.ID != 5 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"", good[1:], good[:len(good)-1], good + "0", strings.Replace(good, "0", "g", 1)} {
+		if s, err := ParseStamp(bad); err == nil {
+			t.Errorf("%q is %+v", bad, s)
+		}
+	}
+}
+
+func TestMessagesAreDeliveredAtTheirPaceAndEachIsTold(t *testing.T) {
+	s := newServer(t)
+	var took, sent sync.Map
+	s.Took = func(head string, _ [sha256.Size]byte) { took.Store(head[8:24], true) }
+	addr := serve(t, s)
+	ids := IDs(3)
+	const perSecond, window = 400, 500 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), window)
+	defer cancel()
+	Deliver(ctx, []Share{{Workloads[0], perSecond}, {Workloads[1], perSecond / 10}}, ids,
+		func() *Client { return NewClient(addr, false) },
+		func(id ID, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			if _, twice := sent.LoadOrStore(id.String(), true); twice {
+				t.Errorf("%s was told twice", id)
+			}
+		})
+	count := 0
+	sent.Range(func(id, _ any) bool {
+		if _, ok := took.Load(id); !ok {
+			t.Errorf("%s was sent and not taken", id)
+		}
+		count++
+		return true
+	})
+	if want := int(1.1 * perSecond * window.Seconds()); count < want/4 || count > want+20 {
+		t.Errorf("%d messages, want about %d", count, want)
 	}
 }
 
@@ -176,7 +245,7 @@ func TestAWrongReplyFailsTheSession(t *testing.T) {
 		if err := c.hello(false); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.rest(Workloads[0], NewMessage("", smallMessage)); err == nil || !strings.Contains(err.Error(), wrong[:10]) {
+		if err := c.rest(Workloads[0], NewMessage(smallMessage)); err == nil || !strings.Contains(err.Error(), wrong[:10]) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 		near.Close()

@@ -1,6 +1,9 @@
 package load
 
-import "bytes"
+import (
+	"bytes"
+	"crypto/sha256"
+)
 
 const (
 	// lineOctets is the length of a line of mail data: 76 octets, as base64 has them (RFC
@@ -16,29 +19,54 @@ const (
 type Message struct {
 	octets int
 	head   []byte
-	chunks int    // how often lines are sent whole
+	parts  int    // how often lines are sent whole
 	rest   []byte // as many of them as are left
 	tail   []byte // a line of the length that is missing
+	// id, where stamped, stands in a line before each part and before the rest.
+	id      ID
+	stamped bool
 }
 
 // NewMessage makes a message that has that many octets on its way, at least two lines of
-// them. Its first line is head, without CRLF, which may be empty for none.
-func NewMessage(head string, octets int) *Message {
+// them.
+func NewMessage(octets int) *Message {
 	m := &Message{octets: octets}
-	if head != "" {
-		m.head = []byte(head + "\r\n")
-	}
-	left := octets - len(m.head)
+	m.fill(octets, len(lines))
+	return m
+}
+
+// NewStampedMessage makes a message like no other: its first line is its Stamp, and its
+// id stands all over the rest, with numbers, so that no part of it can change places with
+// any other part of any message unseen. It has at least four lines.
+func NewStampedMessage(id ID, octets int) *Message {
+	m := &Message{octets: octets, id: id, stamped: true}
+	// Each part has a line more, and so has the rest.
+	m.fill(octets-stampOctets-lineOctets, len(lines)+lineOctets)
+	sum := sha256.New()
+	_ = m.each(func(p []byte) error {
+		sum.Write(p)
+		return nil
+	})
+	m.head = Stamp{ID: id, Sum: [sha256.Size]byte(sum.Sum(nil))}.line()
+	return m
+}
+
+// fill makes of so many octets parts, which take part octets each, and the rest.
+func (m *Message) fill(octets, part int) {
+	m.parts = octets / part
+	left := octets % part
 	short := left % lineOctets
 	if short == 1 { // no line is that short
 		short += lineOctets
+		if short > left && m.parts > 0 {
+			m.parts--
+			left += part
+		}
 	}
 	if short > 0 {
 		m.tail = append(bytes.Repeat([]byte{'x'}, short-2), "\r\n"...)
 	}
-	left -= short
-	m.chunks, m.rest = left/len(lines), lines[:left%len(lines)]
-	return m
+	m.rest = lines[:left-short]
 }
 
 // lines are the lines that all messages consist of. One in eight is prose, with dots
@@ -69,13 +97,19 @@ func (m *Message) each(send func([]byte) error) error {
 	if err := send(m.head); err != nil {
 		return err
 	}
-	for range m.chunks {
-		if err := send(lines); err != nil {
+	for i := range m.parts + 1 {
+		part := lines
+		if i == m.parts {
+			part = m.rest
+		}
+		if m.stamped {
+			if err := send(partLine(m.id, i)); err != nil {
+				return err
+			}
+		}
+		if err := send(part); err != nil {
 			return err
 		}
-	}
-	if err := send(m.rest); err != nil {
-		return err
 	}
 	return send(m.tail)
 }

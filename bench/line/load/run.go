@@ -73,7 +73,7 @@ func Run(ctx context.Context, w Workload, window Window, clients func() *Client)
 		p, c := &parts[i], clients()
 		var m *Message
 		if w.Octets > 0 {
-			m = NewMessage("", w.Octets)
+			m = NewMessage(w.Octets)
 		}
 		running.Go(func() {
 			for ctx.Err() == nil && len(p.errs) < failureLimit {

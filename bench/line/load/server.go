@@ -20,19 +20,12 @@ const hostName = "server.example.test"
 // sessionLimit bounds a session of either side.
 const sessionLimit = 30 * time.Second
 
-// Receipt is what a server says of a message that it took.
-type Receipt struct {
-	// Head is the message's first line.
-	Head string
-	// Sum is of all octets as they came, behind the first line.
-	Sum [sha256.Size]byte
-}
-
 // Server answers SMTP. It takes each message and keeps none.
 type Server struct {
 	// Took, if not nil, is called for each message before it is acknowledged, by the
-	// goroutine of its session; the price is a hash of all mail data.
-	Took func(Receipt)
+	// goroutine of its session: with its first line, CRLF left out, and the hash of the
+	// octets behind it, as they came.
+	Took func(head string, sum [sha256.Size]byte)
 
 	config *tls.Config
 	wires  sync.Pool
@@ -197,13 +190,13 @@ func (s *Server) take(w *wire) error {
 		return err
 	}
 	if s.Took != nil {
-		s.Took(message.receipt())
+		s.Took(message.end())
 	}
 	w.out = fmt.Appendf(w.out, "250 2.0.0 Ok %d\r\n", octets)
 	return nil
 }
 
-// reading makes the Receipt of a message that is shown to it in parts.
+// reading is what Took is told of a message that is shown to it in parts.
 type reading struct {
 	head []byte
 	done bool // head is whole
@@ -222,9 +215,6 @@ func (r *reading) see(p []byte) {
 	r.sum.Write(p)
 }
 
-func (r *reading) receipt() Receipt {
-	var out Receipt
-	out.Head = string(bytes.TrimSuffix(r.head, []byte("\r")))
-	r.sum.Sum(out.Sum[:0])
-	return out
+func (r *reading) end() (head string, sum [sha256.Size]byte) {
+	return string(bytes.TrimSuffix(r.head, []byte("\r"))), [sha256.Size]byte(r.sum.Sum(nil))
 }

@@ -42,12 +42,18 @@ const (
 	FollowCounterCOUNT_SILENT        FollowCounter = 1
 	FollowCounterCOUNT_PASSED        FollowCounter = 2
 	FollowCounterCOUNT_PASSED_OCTETS FollowCounter = 3
-	FollowCounterCOUNT_DIVERTED      FollowCounter = 4
-	FollowCounterCOUNT_UNKNOWN       FollowCounter = 5
-	FollowCounterCOUNT_LOG_FULL      FollowCounter = 6
-	FollowCounterCOUNT_BUSY          FollowCounter = 7
-	FollowCounterCOUNT_TAKEN         FollowCounter = 8
-	FollowCounterCOUNTERS            FollowCounter = 9
+	FollowCounterCOUNT_UNKNOWN       FollowCounter = 4
+	FollowCounterCOUNT_OWNED         FollowCounter = 5
+	FollowCounterCOUNT_VOID          FollowCounter = 6
+	FollowCounterCOUNT_HEADERS       FollowCounter = 7
+	FollowCounterCOUNT_ORDER         FollowCounter = 8
+	FollowCounterCOUNT_LARGE         FollowCounter = 9
+	FollowCounterCOUNT_CHECKSUM      FollowCounter = 10
+	FollowCounterCOUNT_WORDS         FollowCounter = 11
+	FollowCounterCOUNT_LOG_FULL      FollowCounter = 12
+	FollowCounterCOUNT_BUSY          FollowCounter = 13
+	FollowCounterCOUNT_TAKEN         FollowCounter = 14
+	FollowCounterCOUNTERS            FollowCounter = 15
 )
 
 type FollowFlow struct {

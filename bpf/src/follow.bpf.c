@@ -149,7 +149,7 @@ static __always_inline bool inspected(const struct settings *s, __be16 port)
 	return s->ports[p / 64] >> (p % 64) & 1;
 }
 
-enum sort { NOT_OURS, FRAGMENT, OURS };
+enum sort { NOT_OURS, OURS };
 
 /* parse reads the headers. What it does not take for OURS needs no exemption, or gets none. */
 static __always_inline enum sort parse(struct __sk_buff *skb, const struct settings *set, struct segment *g)
@@ -350,10 +350,8 @@ static __always_inline bool record_small(const struct settings *set, struct flow
 	if (!log || n > SMALL)
 		return false;
 	head(&c->record, f, skb, g);
-	if (bpf_ringbuf_output(log, c, sizeof c->record + n, wake(log))) {
-		count(COUNT_LOG_FULL, 1);
+	if (bpf_ringbuf_output(log, c, sizeof c->record + n, wake(log)))
 		return false;
-	}
 	written(f);
 	return true;
 }
@@ -699,71 +697,69 @@ static __always_inline void note(struct flow *f, struct segment *g)
 	f->octets[d] += g->size;
 }
 
-enum decision { DIVERT, PASS, PASS_OVER };
+/* A decision is PASS, BUSY, or why a packet has to come up: a counter. */
+#define PASS COUNTERS
+typedef enum counter decision;
 
 #define HEARTBEAT 300000000000ULL /* nanoseconds: inspection forgets connections that are silent longer */
 
 /* follow decides a packet of a connection that is the program's. */
-static __always_inline enum decision follow(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+static __always_inline decision follow(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	__u8 d = g->dir & 1;
 	__u32 zero = 0, length = g->size - g->headers, acked = f->acked[!d];
+	bool ends = g->flags & FIN, whole = g->ack == f->next[!d] && acked != g->ack;
 	struct scratch *c;
-	bool whole;
 
-	if (g->odd || g->flags & ~(FIN | PSH | ACK) || !(g->flags & ACK))
-		return DIVERT;
-	if (g->seq != f->next[d] || f->fin & 1 << d)
-		if (length || g->flags & FIN || g->seq != f->next[d])
-			return DIVERT;
-	if ((__s32)(f->next[!d] - g->ack) < 0 || length > SMALL - 256)
-		return DIVERT;
 	if (f->epoch != set->epoch || !alive(set, &g->conn))
-		return DIVERT;
-	whole = g->ack == f->next[!d] && acked != g->ack;
-	if (!length && !(g->flags & FIN) && !whole && !f->fin) {
-		if (!vouched(skb) || !clamp(set, f, skb, g))
-			return DIVERT;
-		if ((__s32)(g->ack - acked) > 0)
-			f->acked[!d] = g->ack;
+		return COUNT_VOID;
+	if (g->odd || (g->flags & ~(FIN | PSH)) != ACK)
+		return COUNT_HEADERS;
+	if (g->seq != f->next[d] || (f->fin & 1 << d && (length || ends)) || (__s32)(f->next[!d] - g->ack) < 0)
+		return COUNT_ORDER;
+	if (g->size > SMALL - 4)
+		return COUNT_LARGE;
+	if (!clamp(set, f, skb, g))
+		return COUNT_HEADERS;
+	if (!length && !ends && !whole && !f->fin) {
+		if (!vouched(skb))
+			return COUNT_CHECKSUM;
 		note(f, g);
 		count(COUNT_SILENT, 1);
-		return PASS;
-	}
-	c = bpf_map_lookup_elem(&scratches, &zero);
-	if (!c || !clamp(set, f, skb, g) || !load(skb, g, c))
-		return DIVERT;
-	if (!vouched(skb) && !sound(c, g))
-		return DIVERT;
-	if (length && !speak(set, f, g, c))
-		return DIVERT;
-	if (!record_small(set, f, skb, g, c))
-		return DIVERT;
-	f->next[d] += length;
-	if (g->flags & FIN) {
-		f->next[d]++;
-		f->fin |= 1 << d;
+	} else {
+		c = bpf_map_lookup_elem(&scratches, &zero);
+		if (!c || !load(skb, g, c))
+			return COUNT_LARGE;
+		if (!vouched(skb) && !sound(c, g))
+			return COUNT_CHECKSUM;
+		if (length && !speak(set, f, g, c))
+			return COUNT_WORDS;
+		if (!record_small(set, f, skb, g, c))
+			return COUNT_LOG_FULL;
+		f->next[d] += length + ends;
+		f->fin |= ends << d;
+		count(COUNT_FOLLOWED, 1);
 	}
 	if ((__s32)(g->ack - acked) > 0)
 		f->acked[!d] = g->ack;
-	count(COUNT_FOLLOWED, 1);
 	return PASS;
 }
 
 /* pass decides a packet of a connection in TLS. */
-static __always_inline enum decision pass(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+static __always_inline decision pass(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	__u8 d = g->dir & 1;
 	__u32 zero = 0, end = g->seq + g->size - g->headers;
 
 	if (g->flags & SYN)
-		return DIVERT; /* the next connection, perhaps */
+		return COUNT_ORDER; /* the next connection, perhaps */
 	if (g->flags & (FIN | RST) || bpf_ktime_get_ns() - f->logged > HEARTBEAT) {
-		/* Inspection has to know: with the headers alone, if they are all that is small. */
 		struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
 
-		if (!c || !load(skb, g, c) || !record_small(set, f, skb, g, c))
-			return DIVERT;
+		if (!c || !load(skb, g, c))
+			return COUNT_LARGE;
+		if (!record_small(set, f, skb, g, c))
+			return COUNT_LOG_FULL;
 	} else {
 		note(f, g);
 	}
@@ -800,6 +796,27 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 	f->next[1] = r->next[1];
 	count(COUNT_TAKEN, 1);
 	return true;
+}
+
+/* owned decides a packet of a connection that is known, whoever's it is. */
+static __noinline decision owned(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	decision d = COUNT_OWNED;
+
+	if (!take(f))
+		return COUNT_BUSY;
+	if (f->owner == OWNER_USER)
+		renew(set, f, g);
+	if (f->owner == OWNER_FOLLOW)
+		d = follow(set, f, skb, g);
+	else if (f->owner == OWNER_PASS)
+		d = pass(set, f, skb, g);
+	if (d != PASS) {
+		f->owner = OWNER_USER;
+		f->diverted++;
+	}
+	release(f);
+	return d;
 }
 
 /* options reads the options of a SYN (RFC 9293 section 3.2, RFC 7323 section 2.2). It returns
@@ -883,7 +900,7 @@ static __always_inline struct flow *fresh(struct scratch *c)
 /* open decides a SYN of a connection that is not known. That to a server whose dialogues are
  * followed from their greeting on is kept here until the connection is established, so that one
  * that never is costs nothing up there. */
-static __always_inline enum decision open(const struct settings *set, struct __sk_buff *skb, struct segment *g)
+static __always_inline decision open(const struct settings *set, struct __sk_buff *skb, struct segment *g)
 {
 	__u32 zero = 0;
 	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
@@ -892,7 +909,7 @@ static __always_inline enum decision open(const struct settings *set, struct __s
 	__u8 scale;
 
 	if (!c || g->dir != TO_SERVER || g->flags & ACK)
-		return DIVERT;
+		return COUNT_UNKNOWN;
 	o = &c->opening;
 	__builtin_memset(o, 0, sizeof *o);
 	if (granted(set, &g->conn) && alive(set, &g->conn) && g->headers == g->size && g->flags == SYN && load(skb, g, c) &&
@@ -907,11 +924,11 @@ static __always_inline enum decision open(const struct settings *set, struct __s
 	f = fresh(c);
 	f->diverted = 1;
 	bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
-	return DIVERT;
+	return COUNT_OWNED;
 }
 
 /* establish decides a packet of a connection that has begun unseen by inspection. */
-static __always_inline enum decision establish(const struct settings *set, struct __sk_buff *skb, struct segment *g,
+static __always_inline decision establish(const struct settings *set, struct __sk_buff *skb, struct segment *g,
 					       struct opening *o)
 {
 	__u32 zero = 0;
@@ -921,7 +938,7 @@ static __always_inline enum decision establish(const struct settings *set, struc
 	__u8 scale = 0;
 
 	if (!c)
-		return DIVERT;
+		return COUNT_UNKNOWN;
 	f = fresh(c);
 	if (g->dir == TO_CLIENT && (g->flags & (SYN | ACK | RST | FIN)) == (SYN | ACK) && g->ack == o->seq[TO_SERVER] + 1 &&
 	    g->headers == g->size && load(skb, g, c) && (vouched(skb) || sound(c, g)) && options(c, g, &scale) &&
@@ -951,20 +968,9 @@ static __always_inline enum decision establish(const struct settings *set, struc
 	if (f->owner == OWNER_USER)
 		f->diverted = 1;
 	if (bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST) || f->owner == OWNER_USER)
-		return DIVERT;
+		return COUNT_ORDER;
 	placed = bpf_map_lookup_elem(&flows, &g->conn);
-	if (!placed)
-		return DIVERT;
-	if (!take(placed))
-		return PASS_OVER;
-	if (placed->owner == OWNER_FOLLOW && follow(set, placed, skb, g) == PASS) {
-		release(placed);
-		return PASS;
-	}
-	placed->owner = OWNER_USER;
-	placed->diverted++;
-	release(placed);
-	return DIVERT;
+	return placed ? owned(set, placed, skb, g) : COUNT_UNKNOWN;
 }
 
 /* adopt takes a connection in TLS that is older than the program. */
@@ -986,37 +992,19 @@ static __always_inline bool adopt(const struct settings *set, struct __sk_buff *
 	return !bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST);
 }
 
-static __always_inline enum decision decide(const struct settings *set, struct __sk_buff *skb, struct segment *g)
+static __always_inline decision decide(const struct settings *set, struct __sk_buff *skb, struct segment *g)
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
-	enum decision d = DIVERT;
+	struct opening *o;
 
-	if (!f) {
-		struct opening *o = bpf_map_lookup_elem(&openings, &g->conn);
-
-		if (o)
-			return establish(set, skb, g, o);
-		if (g->flags & SYN)
-			return open(set, skb, g);
-		if (adopt(set, skb, g))
-			return PASS;
-		count(COUNT_UNKNOWN, 1);
-		return DIVERT;
-	}
-	if (!take(f))
-		return PASS_OVER;
-	if (f->owner == OWNER_USER)
-		renew(set, f, g);
-	if (f->owner == OWNER_FOLLOW)
-		d = follow(set, f, skb, g);
-	else if (f->owner == OWNER_PASS)
-		d = pass(set, f, skb, g);
-	if (d == DIVERT) {
-		f->owner = OWNER_USER;
-		f->diverted++;
-	}
-	release(f);
-	return d;
+	if (f)
+		return owned(set, f, skb, g);
+	o = bpf_map_lookup_elem(&openings, &g->conn);
+	if (o)
+		return establish(set, skb, g, o);
+	if (g->flags & SYN)
+		return open(set, skb, g);
+	return adopt(set, skb, g) ? PASS : COUNT_UNKNOWN;
 }
 
 SEC("tc")
@@ -1025,20 +1013,17 @@ int keepword_steer(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct settings *set = bpf_map_lookup_elem(&control, &zero);
 	struct segment g = {};
+	decision d;
 
 	if (!set || (skb->mark & set->mark) == set->mark || skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	if (parse(skb, set, &g) != OURS)
 		return TC_ACT_UNSPEC;
-	switch (decide(set, skb, &g)) {
-	case PASS:
+	d = decide(set, skb, &g);
+	if (d == PASS) {
 		skb->mark |= set->mark;
-		break;
-	case PASS_OVER:
-		count(COUNT_BUSY, 1);
-		return TC_ACT_SHOT;
-	case DIVERT:
-		count(COUNT_DIVERTED, 1);
+		return TC_ACT_UNSPEC;
 	}
-	return TC_ACT_UNSPEC;
+	count(d, 1);
+	return d == COUNT_BUSY ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }

@@ -124,17 +124,27 @@ struct record {
 	/* The packet follows. */
 };
 
-/* Why packets came up, or did not: indices of the counters. */
+/* What became of packets: indices of the counters. */
 enum counter {
-	COUNT_FOLLOWED, /* let through and logged */
-	COUNT_SILENT,   /* let through: an acknowledgement, or a SYN */
-	COUNT_PASSED,   /* let through: in TLS */
+	/* Those that were let through: */
+	COUNT_FOLLOWED, /* and logged */
+	COUNT_SILENT,   /* and not: acknowledgements, and SYNs */
+	COUNT_PASSED,   /* in TLS */
 	COUNT_PASSED_OCTETS,
-	COUNT_DIVERTED, /* of known connections of ours */
-	COUNT_UNKNOWN,  /* of others */
-	COUNT_LOG_FULL, /* diverted because the log was full */
-	COUNT_BUSY,     /* dropped: two CPUs had packets of one connection, and one held it too long */
-	COUNT_TAKEN,    /* grants taken up */
+	/* Those that came up: */
+	COUNT_UNKNOWN,  /* their connection is not known here */
+	COUNT_OWNED,    /* inspection has not granted it */
+	COUNT_VOID,     /* or not in this epoch, or nobody reads the log */
+	COUNT_HEADERS,  /* an option, a control bit or a fragment that needs a look */
+	COUNT_ORDER,    /* a retransmission, or one behind a hole */
+	COUNT_LARGE,    /* longer than can be read here */
+	COUNT_CHECKSUM, /* nobody vouches for it */
+	COUNT_WORDS,    /* the dialogue goes on otherwise than is known here */
+	COUNT_LOG_FULL,
+	/* Those that were dropped: */
+	COUNT_BUSY, /* two CPUs had packets of one connection, and one held it too long */
+	/* And: */
+	COUNT_TAKEN, /* grants taken up */
 	COUNTERS,
 };
 

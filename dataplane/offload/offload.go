@@ -178,32 +178,63 @@ func (o *Offload) Close() error {
 	return errors.Join(append(errs, o.objects.Close())...)
 }
 
-// Counts are the program's counters.
+// Counts are the program's counters, of packets where nothing else is said.
 type Counts struct {
+	// Followed were let through and logged, Silent let through without: acknowledgements and
+	// SYNs; Passed in TLS.
 	Followed, Silent, Passed, PassedOctets uint64
-	Diverted, Unknown, LogFull, Busy       uint64
-	Taken                                  uint64
+	// Diverted came up, by reason.
+	Diverted []Count
+	// Busy were dropped, since two CPUs had packets of one connection, and one held it too
+	// long.
+	Busy uint64
+	// Taken are the grants that were taken up.
+	Taken uint64
+}
+
+// Count is one counter by its name.
+type Count struct {
+	Name  string
+	Count uint64
+}
+
+// reasons are why packets come up.
+var reasons = []struct {
+	name string
+	at   bpf.FollowCounter
+}{
+	{"unknown", bpf.FollowCounterCOUNT_UNKNOWN},
+	{"owned", bpf.FollowCounterCOUNT_OWNED},
+	{"void", bpf.FollowCounterCOUNT_VOID},
+	{"headers", bpf.FollowCounterCOUNT_HEADERS},
+	{"order", bpf.FollowCounterCOUNT_ORDER},
+	{"large", bpf.FollowCounterCOUNT_LARGE},
+	{"checksum", bpf.FollowCounterCOUNT_CHECKSUM},
+	{"words", bpf.FollowCounterCOUNT_WORDS},
+	{"log_full", bpf.FollowCounterCOUNT_LOG_FULL},
 }
 
 // Counts reads the counters.
-func (o *Offload) Counts() (Counts, error) {
+func (o *Offload) Counts() (c Counts, err error) {
 	var sums [bpf.FollowCounterCOUNTERS]uint64
 	for i := range sums {
 		var each []uint64
 		if err := o.objects.Counters.Lookup(uint32(i), &each); err != nil {
-			return Counts{}, fmt.Errorf("read the program's counters: %w", err)
+			return c, fmt.Errorf("read the program's counters: %w", err)
 		}
 		for _, n := range each {
 			sums[i] += n
 		}
 	}
-	return Counts{
+	c = Counts{
 		Followed: sums[bpf.FollowCounterCOUNT_FOLLOWED], Silent: sums[bpf.FollowCounterCOUNT_SILENT],
 		Passed: sums[bpf.FollowCounterCOUNT_PASSED], PassedOctets: sums[bpf.FollowCounterCOUNT_PASSED_OCTETS],
-		Diverted: sums[bpf.FollowCounterCOUNT_DIVERTED], Unknown: sums[bpf.FollowCounterCOUNT_UNKNOWN],
-		LogFull: sums[bpf.FollowCounterCOUNT_LOG_FULL], Busy: sums[bpf.FollowCounterCOUNT_BUSY],
-		Taken: sums[bpf.FollowCounterCOUNT_TAKEN],
-	}, nil
+		Busy: sums[bpf.FollowCounterCOUNT_BUSY], Taken: sums[bpf.FollowCounterCOUNT_TAKEN],
+	}
+	for _, r := range reasons {
+		c.Diverted = append(c.Diverted, Count{r.name, sums[r.at]})
+	}
+	return c, nil
 }
 
 // monotonic is the kernel's clock of the log, in nanoseconds since boot.

@@ -393,7 +393,6 @@ static __always_inline bool text(struct scratch *c, __u32 at, __u32 end)
 	return at >= end && OCTET(c, end - 1) == '\n';
 }
 
-
 static __always_inline __u32 word(struct scratch *c, __u32 i)
 {
 	return OCTET(c, i) << 24 | OCTET(c, i + 1) << 16 | OCTET(c, i + 2) << 8 | OCTET(c, i + 3);
@@ -483,6 +482,7 @@ __noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end)
 		default:
 			return false;
 		}
+		at = next;
 	}
 	return false;
 }

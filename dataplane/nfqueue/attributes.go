@@ -27,7 +27,7 @@ const (
 
 // Types of messages and attributes (linux/netfilter/nfnetlink_queue.h).
 const (
-	typePacket       = unix.NFNL_SUBSYS_QUEUE<<8 | 0 // NFQNL_MSG_PACKET
+	typePacket       = unix.NFNL_SUBSYS_QUEUE << 8   // NFQNL_MSG_PACKET is 0
 	typeVerdict      = unix.NFNL_SUBSYS_QUEUE<<8 | 1 // NFQNL_MSG_VERDICT
 	typeConfig       = unix.NFNL_SUBSYS_QUEUE<<8 | 2 // NFQNL_MSG_CONFIG
 	typeVerdictBatch = unix.NFNL_SUBSYS_QUEUE<<8 | 3 // NFQNL_MSG_VERDICT_BATCH

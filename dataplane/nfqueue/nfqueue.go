@@ -115,7 +115,9 @@ type Config struct {
 	// MarkExempt adds Mark to the marks of packets that the Inspector accepts as Exempt,
 	// so that a rule can save it in the mark of their connection.
 	MarkExempt bool
-	// Follower is the kernel's own share, nil where there is none. Only Run uses it.
+	// Follower is the kernel's own share, nil where there is none. Only Run uses it. The
+	// fast engine wakes when it has much to tell; the portable one asks it before each
+	// batch, and so at each tick at least.
 	Follower dataplane.Follower
 	// Portable chooses the portable engine instead of the fast one.
 	Portable bool

@@ -35,7 +35,8 @@ type child struct {
 	err   error         // how it ended; read after done
 }
 
-// start runs a command in the background. The end of ctx kills it.
+// start runs a command in the background. The end of ctx asks it to end, and kills it
+// stopLimit later.
 func start(ctx context.Context, h *lab.Host, name string, args ...string) (*child, error) {
 	return startOn(ctx, h, nil, name, args...)
 }
@@ -49,6 +50,8 @@ func startOn(ctx context.Context, h *lab.Host, cpus *unix.CPUSet, name string, a
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopLimit
 	err = h.Do(func() error {
 		// The process has its processors of the thread that starts it, which ends after.
 		if cpus != nil {

@@ -53,7 +53,7 @@ func compare(ctx context.Context, args []string, out, progress io.Writer) error 
 	var p plan
 	file := flags.String("o", "", "write the tables to this file; where it has the two marker comments, between them")
 	flags.IntVar(&p.rounds, "rounds", 5, "runs of each subject under each workload, in turn")
-	flags.DurationVar(&p.window, "time", 2*time.Second, "how long a run is measured")
+	flags.DurationVar(&p.window, "time", 1500*time.Millisecond, "how long a run is measured")
 	flags.DurationVar(&p.warm, "warm", 300*time.Millisecond, "how long it has run before")
 	flags.BoolVar(&p.ipv6, "6", false, "over IPv6")
 	flags.BoolVar(&p.pipelining, "pipelining", false, "say MAIL, RCPT and DATA in one go")

@@ -65,6 +65,9 @@ func (p *plan) play(ctx context.Context) (_ *results, err error) {
 		for k, w := range r.workloads {
 			for i, sub := range r.subjects {
 				taken, err := p.turn(ctx, s, sub, w)
+				if ctx.Err() != nil {
+					return nil, context.Cause(ctx)
+				}
 				if err != nil {
 					return nil, fmt.Errorf("%s, %s: %w", sub.name, w.Name, err)
 				}

@@ -68,7 +68,8 @@ func soak(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if k.gateway, err = k.keepword(ctx, string(config)); err != nil {
+	// An interrupted soak lets the sessions under way come to their end.
+	if k.gateway, err = k.keepword(context.WithoutCancel(ctx), string(config)); err != nil {
 		return err
 	}
 	k.watch = newWatch(k.site, k.gateway.program, &k.book, csv)
@@ -115,7 +116,7 @@ func at(part float64, shares []load.Share) []load.Share {
 
 // play holds all phases, while keepword is watched, until the time is over or ctx ends.
 func (k *soaking) play(ctx context.Context, full []load.Share) error {
-	server, err := start(ctx, k.Server, ownProgram, "server", "-tell")
+	server, err := start(context.WithoutCancel(ctx), k.Server, ownProgram, "server", "-tell")
 	if err != nil {
 		return err
 	}

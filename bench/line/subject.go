@@ -11,8 +11,6 @@ import (
 // subject is what stands on the gateway in a run.
 type subject struct {
 	name string
-	// target says that keepword's targets are this row's.
-	target bool
 	// missing says why the subject can't be had here, "" if it can.
 	missing func(ctx context.Context, s *site) string
 	// stand sets it up. It is set down by stop.
@@ -58,9 +56,10 @@ var subjects = []subject{
 		},
 	},
 	suricata,
-	keepword("engine: portable", "engine: portable\noffload: off\n", false),
-	keepword("offload: off", "offload: off\n", false),
-	keepword("defaults", "", true),
+	keepword("engine: portable", "engine: portable\noffload: off\n"),
+	keepword("offload: off", "offload: off\n"),
+	keepword("offload: connmark", "offload: connmark\n"),
+	keepword("defaults", ""),
 }
 
 // chosen returns raw forwarding and the subjects with one of the words, which commas
@@ -104,10 +103,9 @@ const (
 
 // keepword is keepword of this tree with a configuration. Where that says nothing else,
 // events go to a file and history to its store; the host keeps both in memory.
-func keepword(how, config string, target bool) subject {
+func keepword(how, config string) subject {
 	return subject{
-		name:   "keepword, " + how,
-		target: target,
+		name: "keepword, " + how,
 		missing: func(ctx context.Context, s *site) string {
 			if err := s.Gateway.WriteFile(keepwordConf, []byte(config), 0o644); err != nil {
 				return err.Error()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -21,15 +22,31 @@ var suricata = subject{
 		return ""
 	},
 	stand: func(ctx context.Context, s *site) (*standing, error) {
-		if err := s.Gateway.WriteFile(suricataConf, []byte(suricataConfig), 0o644); err != nil {
+		if err := errors.Join(
+			s.Gateway.WriteFile(suricataConf, []byte(suricataConfig), 0o644),
+			s.Gateway.WriteFile(suricataLog+"/eve.json", nil, 0o644), // makes the folder
+		); err != nil {
 			return nil, err
 		}
-		return s.onQueue(ctx, "Engine started.", "suricata", "-c", suricataConf, "-q", fmt.Sprint(queue),
-			"--runmode", "workers", "-l", "/var/log")
+		at, err := s.onQueue(ctx, "Engine started.", "suricata", "-c", suricataConf, "-q", fmt.Sprint(queue),
+			"--runmode", "workers", "-l", suricataLog)
+		if err != nil {
+			return nil, err
+		}
+		divertNoMore := at.undo
+		at.undo = func() error {
+			// What was written is not the next run's to keep in memory.
+			return errors.Join(divertNoMore(), s.Gateway.WriteFile(suricataLog+"/eve.json", nil, 0o644))
+		}
+		return at, nil
 	},
 }
 
-const suricataConf = "/etc/line/suricata.yaml"
+// Where Suricata finds its configuration and leaves its events.
+const (
+	suricataConf = "/etc/line/suricata.yaml"
+	suricataLog  = "/var/log/suricata"
+)
 
 // suricataConfig is the least that follows SMTP inline. Checksums are not looked at, as
 // keepword looks at none that the kernel says it has not filled in yet.
@@ -38,7 +55,7 @@ const suricataConfig = `%YAML 1.1
 vars:
   address-groups: {HOME_NET: any, EXTERNAL_NET: any}
   port-groups: {}
-default-log-dir: /var/log
+default-log-dir: /var/log/suricata
 stats: {enabled: no}
 outputs:
   - eve-log:

@@ -123,7 +123,8 @@ func (c *child) drain() {
 	}()
 }
 
-// stop asks the program to end and waits for it. That it ends by the signal is no error.
+// stop asks the program to end and waits for it. That it ends by the signal is no error, nor
+// that start's context has asked it before.
 func (c *child) stop() error {
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -135,7 +136,7 @@ func (c *child) stop() error {
 		<-c.done
 		return fmt.Errorf("%s did not end %v after SIGTERM", c.name, stopLimit)
 	}
-	if c.err == nil || c.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+	if c.err == nil || errors.Is(c.err, context.Canceled) || c.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", c.name, c.err)

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"testing"
+
+	"keepword/bench/traffic"
 )
 
 // The work of the table's rows, as Go benchmarks: keepword and its baseline beside each
@@ -54,7 +56,7 @@ func BenchmarkSegment(b *testing.B) {
 // BenchmarkDialogue is a STARTTLS session from greeting to ServerHello, and a whole one.
 func BenchmarkDialogue(b *testing.B) {
 	classic, modern := hellos(b)
-	for name, h := range map[string]hello{"classic": classic, "modern": modern} {
+	for name, h := range map[string]traffic.Hello{"classic": classic, "modern": modern} {
 		for part, whole := range map[string]bool{"toServerHello": false, "whole": true} {
 			b.Run(name+"/"+part, func(b *testing.B) {
 				both(b, "ns/session", crowd, func(s subject) (*gateway, func(int) float64) {
@@ -94,7 +96,7 @@ func BenchmarkSpread(b *testing.B) {
 
 // BenchmarkScan is mail data through the SMTP dialogue, and through bytes.Index.
 func BenchmarkScan(b *testing.B) {
-	for name, mail := range map[string][]byte{"base64": base64Mail(scanned), "text": textMail(scanned)} {
+	for name, mail := range map[string][]byte{"base64": traffic.Base64Mail(scanned), "text": traffic.TextMail(scanned)} {
 		for _, piece := range []int{mss, 60000} {
 			s, err := newScan(mail, piece)
 			if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"keepword/bench/traffic"
 )
 
 // recording is a capture in memory: short sessions of mixed kinds, many at once.
@@ -22,11 +24,11 @@ const (
 // in clear text, the fourth one through STARTTLS. Where disorder is set, 5% of the
 // segments with octets change places with the one behind them, if their sender has
 // that in flight too, and another 5% are sent twice.
-func record(sessions int, h hello, disorder bool) *recording {
+func record(sessions int, h traffic.Hello, disorder bool) *recording {
 	r := &recording{sessions: sessions}
-	random := chance(4)
+	random := traffic.Chance(4)
 	conns := newConnections(sessions)
-	mail := append(textMail(mailSize), "\r\n.\r\n"...)
+	mail := append(traffic.TextMail(mailSize), "\r\n.\r\n"...)
 	var open [][][]byte // packets to come, of each session that goes on
 	for next := 0; next < sessions || len(open) > 0; {
 		for len(open) < atOnce && next < sessions {
@@ -60,16 +62,16 @@ func mailInClear(mail []byte) (list [][]step) {
 	return append([][]step{opening, introduction, envelope}, acknowledged(flight(client, mail)), leave, closing)
 }
 
-func mailInTLS(h hello) (list [][]step) {
+func mailInTLS(h traffic.Hello) (list [][]step) {
 	list = [][]step{opening, introduction, upgrade(h)}
-	if rest := flight(server, h.server)[1:]; len(rest) > 0 {
+	if rest := flight(server, h.Server)[1:]; len(rest) > 0 {
 		list = append(list, rest)
 	}
 	for _, part := range []struct {
 		from end
 		size int
 	}{{client, 74}, {server, 350}, {client, 51}, {server, 220}, {client, 120}, {server, 100}, {client, mailSize}, {server, 60}, {client, 28}, {server, 40}} {
-		list = append(list, acknowledged(flight(part.from, secret(part.size))))
+		list = append(list, acknowledged(flight(part.from, traffic.Protected(part.size))))
 	}
 	return append(list, closing)
 }

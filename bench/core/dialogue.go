@@ -1,79 +1,12 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"math/big"
-	"net"
 	"slices"
 	"testing"
-	"time"
 
+	"keepword/bench/traffic"
 	"keepword/inspect/packet"
 )
-
-// hello is what both ends of a TLS handshake say first.
-type hello struct{ client, server []byte }
-
-// shake plays a TLS 1.3 handshake of crypto/tls in memory and returns the first flights.
-// The groups are the client's; none: Go's own choice, whose first is post-quantum and
-// makes a ClientHello of about 1,500 octets.
-func shake(groups ...tls.CurveID) (hello, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return hello{}, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx7.example.org"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return hello{}, err
-	}
-	a, b := net.Pipe()
-	defer a.Close()
-	var h hello
-	failed := make(chan error, 1)
-	go func() {
-		defer b.Close()
-		failed <- tls.Server(&listener{Conn: b, heard: &h.client, said: &h.server}, &tls.Config{
-			Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-			SessionTicketsDisabled: true,
-		}).Handshake()
-	}()
-	err = tls.Client(a, &tls.Config{ServerName: "mx7.example.org", InsecureSkipVerify: true, CurvePreferences: groups}).Handshake()
-	if err == nil {
-		err = <-failed
-	}
-	if err != nil {
-		return hello{}, fmt.Errorf("the handshake to be replayed failed: %w", err)
-	}
-	return h, nil
-}
-
-// listener keeps what was read before anything was written, and what was written at
-// first.
-type listener struct {
-	net.Conn
-	heard, said *[]byte
-}
-
-// Read reads, and keeps the first flight.
-func (l *listener) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if len(*l.said) == 0 {
-		*l.heard = append(*l.heard, b[:n]...)
-	}
-	return n, err
-}
-
-// Write writes, and keeps what was written.
-func (l *listener) Write(b []byte) (int, error) {
-	*l.said = append(*l.said, b...)
-	return l.Conn.Write(b)
-}
 
 // flight cuts octets into segments.
 func flight(from end, octets []byte) (list []step) {
@@ -86,24 +19,10 @@ func flight(from end, octets []byte) (list []step) {
 }
 
 // upgrade is a session's part from STARTTLS to the segment with the ServerHello.
-func upgrade(h hello) []step {
+func upgrade(h traffic.Hello) []step {
 	list := []step{say(client, "STARTTLS\r\n"), say(server, "220 2.0.0 Ready to start TLS\r\n")}
-	list = append(list, flight(client, h.client)...)
-	return append(list, ack(server), flight(server, h.server)[0])
-}
-
-// secret is what follows the first flights: protected records, whose octets nobody
-// reads.
-func secret(n int) []byte {
-	const most = 1 << 14
-	var b []byte
-	for n > 0 {
-		size := min(n, most)
-		b = append(b, 23, 3, 3, byte(size>>8), byte(size))
-		b = append(b, make([]byte, size)...)
-		n -= size
-	}
-	return b
+	list = append(list, flight(client, h.Client)...)
+	return append(list, ack(server), flight(server, h.Server)[0])
 }
 
 // dialogues are whole STARTTLS sessions on many connections. Their segments come mixed
@@ -122,11 +41,11 @@ type dialogues struct {
 // crowd is how many dialogues go on at once.
 const crowd = 512
 
-func newDialogues(s subject, h hello, whole bool) *dialogues {
+func newDialogues(s subject, h traffic.Hello, whole bool) *dialogues {
 	d := &dialogues{gateway: newGateway(s, crowd), whole: whole, at: make([]int, crowd)}
 	d.dialogue = slices.Concat(introduction, upgrade(h))
-	d.after = append(d.after, flight(server, h.server)[1:]...)
-	d.after = append(d.after, say(client, string(secret(64))), say(server, string(secret(64))))
+	d.after = append(d.after, flight(server, h.Server)[1:]...)
+	d.after = append(d.after, say(client, string(traffic.Protected(64))), say(server, string(traffic.Protected(64))))
 	d.after = append(d.after, closing...)
 	if whole {
 		d.dialogue = slices.Concat(opening, d.dialogue, d.after)
@@ -136,7 +55,7 @@ func newDialogues(s subject, h hello, whole bool) *dialogues {
 			d.order = append(d.order, i)
 		}
 	}
-	chance(3).Shuffle(len(d.order), func(i, j int) { d.order[i], d.order[j] = d.order[j], d.order[i] })
+	traffic.Chance(3).Shuffle(len(d.order), func(i, j int) { d.order[i], d.order[j] = d.order[j], d.order[i] })
 	return d
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+
+	"keepword/bench/traffic"
 )
 
 // held returns the octets of heap that are in use.
@@ -58,8 +60,8 @@ const inFlight = 16
 
 func newSpread(s subject, flows int) *spread {
 	p := &spread{
-		gateway: newGateway(s, flows), random: chance(5), isWaiting: make([]bool, flows),
-		data: say(client, string(textMail(100))), ack: ack(server),
+		gateway: newGateway(s, flows), random: traffic.Chance(5), isWaiting: make([]bool, flows),
+		data: say(client, string(traffic.TextMail(100))), ack: ack(server),
 	}
 	p.play(0, flows, opening, introduction, envelope, []step{ack(client)})
 	for range flows / inFlight {

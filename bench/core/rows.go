@@ -1,10 +1,10 @@
 package main
 
 import (
-	"crypto/tls"
 	"fmt"
 
 	"keepword/bench/figures"
+	"keepword/bench/traffic"
 )
 
 // How much one sample measures: enough for tens of milliseconds.
@@ -22,18 +22,17 @@ type bench struct {
 	// part is how many times shorter than usual a sample is: 1, but for tests of the
 	// command itself.
 	part            int
-	classic, modern hello
+	classic, modern traffic.Hello
 	progress        func(string)
 }
 
 func newBench(rounds, flows int, progress func(string)) (*bench, error) {
 	b := &bench{rounds: rounds, flows: flows, part: 1, progress: progress}
 	var err error
-	// What OpenSSL 3.0 offers, and so most senders; its ClientHello is as long.
-	if b.classic, err = shake(tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521); err != nil {
+	if b.classic, err = traffic.Shake(traffic.OpenSSL...); err != nil {
 		return nil, err
 	}
-	b.modern, err = shake()
+	b.modern, err = traffic.Shake()
 	return b, err
 }
 
@@ -97,7 +96,7 @@ func (b *bench) dialogues() (rows []row, err error) {
 	sampled := func(s *dialogues) sampler {
 		return func() ([]float64, error) { return []float64{s.run(sampleSessions / b.part)}, s.check(s.octets) }
 	}
-	for _, h := range []hello{b.classic, b.modern} {
+	for _, h := range []traffic.Hello{b.classic, b.modern} {
 		single := newDialogues(newKeepword(crowd), h, false)
 		single.single = true
 		kw := newDialogues(newKeepword(crowd), h, false)
@@ -106,7 +105,7 @@ func (b *bench) dialogues() (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		name := fmt.Sprintf("STARTTLS dialogue, greeting to ServerHello, %d segments, ClientHello of %s octets", len(kw.dialogue), grouped(len(h.client)))
+		name := fmt.Sprintf("STARTTLS dialogue, greeting to ServerHello, %d segments, ClientHello of %s octets", len(kw.dialogue), grouped(len(h.Client)))
 		rows = append(rows,
 			row{what: name, unit: nanoseconds, target: atMost(2000), ours: s[0][0], by: byGopacket, base: s[2][0]},
 			row{what: "the same, each packet a batch of its own", unit: nanoseconds, ours: s[1][0], by: byGopacket, base: s[2][0]},
@@ -119,7 +118,7 @@ func (b *bench) scans() (rows []row, err error) {
 	for _, mail := range []struct {
 		name   string
 		octets []byte
-	}{{"base64", base64Mail(scanned)}, {"text", textMail(scanned)}} {
+	}{{"base64", traffic.Base64Mail(scanned)}, {"text", traffic.TextMail(scanned)}} {
 		for _, piece := range []int{mss, 60000} {
 			s, err := newScan(mail.octets, piece)
 			if err != nil {

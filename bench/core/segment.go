@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"keepword/bench/traffic"
+)
 
 // segments sends one segment of mail data after another, on many connections, each with
 // the acknowledgement that follows.
@@ -15,7 +19,7 @@ type segments struct {
 const bulk = 32768
 
 func newSegments(s subject, octets int) *segments {
-	g := &segments{gateway: newGateway(s, batchSize), data: say(client, string(textMail(octets))), ack: ack(server)}
+	g := &segments{gateway: newGateway(s, batchSize), data: say(client, string(traffic.TextMail(octets))), ack: ack(server)}
 	if octets >= bulk {
 		g.connections.next = g.next[:8]
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"keepword/bench/traffic"
 	"keepword/dataplane"
 	"keepword/inspect/packet"
 )
@@ -49,8 +50,7 @@ var (
 
 const (
 	serverPort = 25
-	// mss is what a segment carries over Ethernet beside a timestamp option.
-	mss = 1448
+	mss        = traffic.MSS
 	// scale and window let an end have 64,256 octets in flight, as Linux begins.
 	scale, window = 7, 502
 )
@@ -97,28 +97,9 @@ func (c *connections) segment(b []byte, i int, s *step) []byte {
 		next[s.from]++
 	}
 	if s.flags.Has(packet.SYN) {
-		return appendSYN(b, &seg)
+		return traffic.AppendSYN(b, &seg, scale)
 	}
 	return seg.Append(b)
-}
-
-// appendSYN adds the options of a SYN that packet.Segment does not know: maximum
-// segment size and window scale.
-func appendSYN(b []byte, seg *packet.Segment) []byte {
-	const more = 8
-	if !seg.Flags.Has(packet.ACK) {
-		seg.Ack = 0
-	}
-	seg.Window = window << scale // of a SYN it is not scaled
-	seg.Payload = []byte{2, 4, 1460 >> 8, 1460 & 0xff, 1, 3, 3, scale}
-	start := len(b)
-	b = seg.Append(b)
-	const ipHeader, tcpOffset = 20, 12
-	b[start+ipHeader+tcpOffset] += more / 4 << 4 // what was payload is header
-	var v packet.View
-	packet.Parse(b[start:], &v)
-	v.SetChecksums()
-	return b
 }
 
 // batchSize is the most packets that the netfilter queue's engine hands over at once.

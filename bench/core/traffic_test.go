@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"keepword/bench/traffic"
 	"keepword/inspect/packet"
 	"keepword/inspect/starttls"
 )
@@ -16,7 +17,7 @@ func subjects(flows int) map[string]subject {
 }
 
 // hellos returns the first flights of both kinds.
-func hellos(tb testing.TB) (classic, modern hello) {
+func hellos(tb testing.TB) (classic, modern traffic.Hello) {
 	tb.Helper()
 	b, err := newBench(1, 1000, func(string) {})
 	if err != nil {
@@ -125,13 +126,13 @@ func TestOnlyADisorderedRecordingHasSegmentsOutOfOrderAndTwice(t *testing.T) {
 
 func TestADialogueEndsWithTheServerHello(t *testing.T) {
 	classic, modern := hellos(t)
-	if n := len(classic.client); n < 200 || n > 400 {
+	if n := len(classic.Client); n < 200 || n > 400 {
 		t.Errorf("the classic ClientHello has %d octets", n)
 	}
-	if n := len(modern.client); n < 1400 || n > 1800 {
+	if n := len(modern.Client); n < 1400 || n > 1800 {
 		t.Errorf("the modern ClientHello has %d octets", n)
 	}
-	for _, h := range []hello{classic, modern} {
+	for _, h := range []traffic.Hello{classic, modern} {
 		k := newKeepword(crowd)
 		d := newDialogues(k, h, true)
 		d.run(crowd)
@@ -148,7 +149,7 @@ func TestADialogueEndsWithTheServerHello(t *testing.T) {
 }
 
 func TestMailIsWhatItIsSaidToBe(t *testing.T) {
-	for name, mail := range map[string][]byte{"text": textMail(100_000), "base64": base64Mail(100_000)} {
+	for name, mail := range map[string][]byte{"text": traffic.TextMail(100_000), "base64": traffic.Base64Mail(100_000)} {
 		if len(mail) != 100_000 {
 			t.Errorf("%s: %d octets", name, len(mail))
 		}

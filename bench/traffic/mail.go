@@ -1,4 +1,6 @@
-package main
+// Package traffic makes what benchmarks send: mail data of several kinds, the first flights
+// of real TLS handshakes, and the segments that carry them, always the same.
+package traffic
 
 import (
 	"bytes"
@@ -6,14 +8,14 @@ import (
 	"math/rand/v2"
 )
 
-// chance is seeded, so that every run has the same traffic.
-func chance(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+// Chance is seeded, so that every run has the same traffic.
+func Chance(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
-// textMail returns n octets of lines of words, as prose is wrapped: at most 76 octets a
+// TextMail returns n octets of lines of words, as prose is wrapped: at most 76 octets a
 // line, a full stop now and then, and here and there a line that begins with a dot,
 // which its sender has doubled (RFC 5321 §4.5.2).
-func textMail(n int) []byte {
-	random := chance(1)
+func TextMail(n int) []byte {
+	random := Chance(1)
 	var b bytes.Buffer
 	for b.Len() < n {
 		if random.IntN(40) == 0 {
@@ -36,9 +38,9 @@ func textMail(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// base64Mail returns n octets of an attachment in base64 (RFC 2045 §6.8).
-func base64Mail(n int) []byte {
-	random := chance(2)
+// Base64Mail returns n octets of an attachment in base64 (RFC 2045 §6.8).
+func Base64Mail(n int) []byte {
+	random := Chance(2)
 	var b bytes.Buffer
 	for b.Len() < n {
 		var raw [57]byte

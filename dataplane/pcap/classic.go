@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 )
 
 // Magic numbers of pcap, draft-ietf-opsawg-pcap section 4.
@@ -23,19 +22,18 @@ type classic struct {
 	order     binary.ByteOrder
 	perSecond uint64
 	link      uint16
-	buf       []byte
 }
 
 func newClassic(r *bufio.Reader, order binary.ByteOrder) (*classic, error) {
-	var header [24]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
-		return nil, unexpected(err)
+	header, err := take(r, 24)
+	if err != nil {
+		return nil, err
 	}
 	if major := order.Uint16(header[4:]); major != 2 {
 		return nil, damage(fmt.Sprintf("pcap version %d is unknown", major))
 	}
 	c := &classic{r: r, order: order, perSecond: 1_000_000}
-	if order.Uint32(header[:]) == magicNanoseconds {
+	if order.Uint32(header) == magicNanoseconds {
 		c.perSecond = 1_000_000_000
 	}
 	c.link = uint16(order.Uint32(header[20:])) // the upper half says how long frame check sequences are
@@ -43,27 +41,24 @@ func newClassic(r *bufio.Reader, order binary.ByteOrder) (*classic, error) {
 }
 
 func (c *classic) next(rec *record) error {
-	var header [16]byte
-	if _, err := io.ReadFull(c.r, header[:]); err != nil {
+	header, err := takeOrEnd(c.r, 16)
+	if err != nil {
 		return err // io.EOF between two records is the file's end
 	}
+	seconds, fraction := uint64(c.order.Uint32(header)), uint64(c.order.Uint32(header[4:]))
 	n := c.order.Uint32(header[8:])
 	if n > maxRecord {
 		return damage(fmt.Sprintf("the next packet claims to have %d octets", n))
 	}
-	if uint32(cap(c.buf)) < n {
-		c.buf = make([]byte, n)
+	data, err := take(c.r, n)
+	if err != nil {
+		return err
 	}
-	c.buf = c.buf[:n]
-	if _, err := io.ReadFull(c.r, c.buf); err != nil {
-		return unexpected(err)
-	}
-	seconds, fraction := uint64(c.order.Uint32(header[:])), uint64(c.order.Uint32(header[4:]))
 	*rec = record{
 		time:  nanoseconds(seconds*c.perSecond+fraction, c.perSecond, 0),
 		timed: true,
 		link:  c.link,
-		data:  c.buf,
+		data:  data,
 	}
 	return nil
 }

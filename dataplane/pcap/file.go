@@ -23,8 +23,12 @@ const maxRecord = 256 << 10
 // highest level.
 const maxWindow = 128 << 20
 
-// bufferLen are the octets of a file that are read at once.
-const bufferLen = 64 << 10
+const (
+	// inputLen are the octets that are read at once of what may be compressed.
+	inputLen = 64 << 10
+	// bufferLen are the octets of the plain file that lie ready: the longest block.
+	bufferLen = maxBlock + trailerLen
+)
 
 // record is a packet as it lies in a file.
 type record struct {
@@ -80,7 +84,7 @@ func (i interruptible) Read(b []byte) (int, error) {
 
 // open finds out the format. The function that it returns frees the decompressor.
 func open(ctx context.Context, r io.Reader) (source, func(), error) {
-	buffered := bufio.NewReaderSize(r, bufferLen)
+	buffered := bufio.NewReaderSize(r, inputLen)
 	plain, closeInput := io.Reader(buffered), func() {}
 	head, err := peek(buffered)
 	if err != nil {
@@ -138,6 +142,26 @@ func newSource(r *bufio.Reader) (source, error) {
 		return newClassic(r, binary.BigEndian)
 	}
 	return nil, ErrNotCapture
+}
+
+// takeOrEnd returns the next n octets, at most bufferLen, or io.EOF at the file's end.
+// They are r's own, until it is read again.
+func takeOrEnd(r *bufio.Reader, n uint32) ([]byte, error) {
+	b, err := r.Peek(int(n))
+	if err != nil {
+		if len(b) > 0 {
+			err = unexpected(err)
+		}
+		return nil, err
+	}
+	_, err = r.Discard(len(b))
+	return b, err
+}
+
+// take is takeOrEnd where the file must not end.
+func take(r *bufio.Reader, n uint32) ([]byte, error) {
+	b, err := takeOrEnd(r, n)
+	return b, unexpected(err)
 }
 
 // unexpected is err at a place where a file must not end.

@@ -2,6 +2,7 @@ package pcap
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ const (
 const (
 	// maxBlock is the longest block that is read whole: a packet with its options.
 	maxBlock = maxRecord + 64<<10
+	// trailerLen is the length that stands behind each block again.
+	trailerLen = 4
 	// maxInterfaces is the most interfaces of a section.
 	maxInterfaces = 4096
 )
@@ -36,7 +39,6 @@ type ng struct {
 	r          *bufio.Reader
 	order      binary.ByteOrder
 	interfaces []ngInterface
-	buf        []byte
 }
 
 // ngInterface is what an interface description says about its packets.
@@ -86,11 +88,12 @@ func (n *ng) next(rec *record) error {
 // header reads a block's type and the length of the rest of it, without the trailing
 // length. A section header also sets the byte order.
 func (n *ng) header() (kind, length uint32, err error) {
-	var h [8]byte
-	if _, err := io.ReadFull(n.r, h[:]); err != nil {
+	h, err := takeOrEnd(n.r, 8)
+	if err != nil {
 		return 0, 0, err
 	}
-	if binary.LittleEndian.Uint32(h[:]) == blockSection {
+	if binary.LittleEndian.Uint32(h) == blockSection {
+		h = bytes.Clone(h) // looking ahead takes it back
 		magic, err := n.r.Peek(4)
 		if err != nil {
 			return 0, 0, unexpected(err)
@@ -104,7 +107,7 @@ func (n *ng) header() (kind, length uint32, err error) {
 			return 0, 0, damage("a section header without its byte-order magic")
 		}
 	}
-	kind, length = n.order.Uint32(h[:]), n.order.Uint32(h[4:])
+	kind, length = n.order.Uint32(h), n.order.Uint32(h[4:])
 	if length < 12 || length%4 != 0 {
 		return 0, 0, damage(fmt.Sprintf("a block claims to have %d octets", length))
 	}
@@ -114,29 +117,24 @@ func (n *ng) header() (kind, length uint32, err error) {
 // body reads or skips a block's body, and its trailing length. It returns the bodies
 // of the blocks that matter; they live until the next call.
 func (n *ng) body(kind, length uint32) ([]byte, error) {
-	var body []byte
+	kept := uint32(0)
 	switch kind {
 	case blockSection, blockInterface, blockPacket, blockSimple, blockEnhanced:
 		if length > maxBlock {
 			return nil, damage(fmt.Sprintf("a block of type %d claims to have %d octets", kind, length))
 		}
-		if uint32(cap(n.buf)) < length {
-			n.buf = make([]byte, length)
-		}
-		body = n.buf[:length]
-		if _, err := io.ReadFull(n.r, body); err != nil {
-			return nil, unexpected(err)
-		}
+		kept = length
 	default:
 		if _, err := io.CopyN(io.Discard, n.r, int64(length)); err != nil {
 			return nil, unexpected(err)
 		}
 	}
-	var trailer [4]byte
-	if _, err := io.ReadFull(n.r, trailer[:]); err != nil {
-		return nil, unexpected(err)
+	b, err := take(n.r, kept+trailerLen)
+	if err != nil {
+		return nil, err
 	}
-	if again := n.order.Uint32(trailer[:]); again != length+12 {
+	body, trailer := b[:kept], b[kept:]
+	if again := n.order.Uint32(trailer); again != length+12 {
 		return nil, damage(fmt.Sprintf("a block of %d octets ends as one of %d", length+12, again))
 	}
 	if kind == blockSection {

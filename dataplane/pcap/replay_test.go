@@ -183,6 +183,29 @@ func TestVerdictsAreCounted(t *testing.T) {
 	}
 }
 
+// deaf is an Inspector that looks at nothing.
+type deaf struct{}
+
+func (deaf) Inspect(*dataplane.Batch) {}
+
+func TestAPacketCostsNoAllocation(t *testing.T) {
+	const packets = 5000
+	list := make([]timed, packets)
+	for i := range list {
+		list[i] = timed{int64(i) * 1000, tcp(4, "250 OK\r\n")}
+	}
+	for format, b := range map[string][]byte{"pcap": raw(list...), "pcapng": written(t, "ng", list...)} {
+		all := testing.AllocsPerRun(5, func() {
+			if s, err := Replay(t.Context(), bytes.NewReader(b), "-", deaf{}, Options{}); err != nil || s.Inspected != packets {
+				t.Fatal(s, err)
+			}
+		})
+		if all > packets/100 {
+			t.Errorf("%s: %v allocations for %d packets", format, all, packets)
+		}
+	}
+}
+
 func TestChecksumsCanBeIgnored(t *testing.T) {
 	var r recorder
 	mustReplay(t, raw(timed{0, tcp(4, "x")}), &r, Options{IgnoreChecksums: true})

@@ -72,8 +72,9 @@ func (s *session) frame(b []byte, at time.Time) []byte {
 	p := packet.Segment{
 		Version: 4, HopLimit: 63, Src: addresses[seg.from], Dst: addresses[1-seg.from],
 		SrcPort: port, DstPort: serverPort, Seq: seg.seq, Ack: seg.ack, Flags: seg.flags, Window: window,
-		HasTimestamp: true, TSVal: uint32(at.UnixMilli()), TSEcr: uint32(at.UnixMilli()) - 20, Payload: seg.text,
+		HasTimestamp: true, TSVal: uint32(at.UnixMilli()), TSEcr: s.clock[1-seg.from], Payload: seg.text,
 	}
+	s.clock[seg.from] = p.TSVal
 	if seg.from == server {
 		p.SrcPort, p.DstPort = p.DstPort, p.SrcPort
 	}

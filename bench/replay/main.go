@@ -33,7 +33,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("replay", flag.ExitOnError)
 	readme := flags.String("o", "", "write the table to this file too, between its marker comments")
 	rounds := flags.Int("rounds", 5, "runs of each program")
-	list := flags.String("sizes", "100,500,1200", "the captures' sizes in MB; speed is measured on the last")
+	list := flags.String("sizes", "100,500,1200,2400", "the captures' sizes in MB; speed is measured on the last")
 	keep := flags.Int64("keep", 0, "only write a capture of so many MB, to the file named")
 	dir := flags.String("dir", "", "where the captures are made, and removed again (default: the system's directory for temporary files)")
 	if err := flags.Parse(args); err != nil {

@@ -44,11 +44,18 @@ func (b *bench) programs() []program {
 	if b.suricata != "" {
 		for _, mode := range []string{"single", "autofp"} {
 			list = append(list, program{"suricata -r, runmode " + mode, func(capture string) *exec.Cmd {
-				return exec.Command(b.suricata, "-c", b.suricataConfig(), "-l", b.dir, "--runmode", mode, "-S", "/dev/null", "-k", "none", "-r", capture)
+				return b.runSuricata(mode, capture)
 			}})
 		}
 	}
 	return list
+}
+
+// runSuricata returns the command that reads a capture without any rules, and without
+// looking at checksums: keepword replay doesn't either.
+func (b *bench) runSuricata(mode, capture string, more ...string) *exec.Cmd {
+	args := []string{"-c", b.suricataConfig(), "-l", b.dir, "--runmode", mode, "-S", "/dev/null", "-k", "none", "-r", capture}
+	return exec.Command(b.suricata, append(args, more...)...)
 }
 
 // suricataConfig is the name of the configuration that writeSuricataConfig makes.
@@ -56,7 +63,6 @@ func (b *bench) suricataConfig() string { return filepath.Join(b.dir, "suricata.
 
 // writeSuricataConfig has Suricata parse SMTP, and TLS behind it, and nothing else, follow
 // streams to their end without limit as keepword does, and write the same kinds of events.
-// No rules are loaded, and checksums are not looked at: keepword replay doesn't either.
 func (b *bench) writeSuricataConfig() error {
 	return os.WriteFile(b.suricataConfig(), []byte(`%YAML 1.1
 ---
@@ -65,7 +71,7 @@ outputs:
       enabled: yes
       filetype: regular
       filename: /dev/null
-      types: [alert, anomaly, smtp, tls, flow]
+      types: [alert, smtp, tls, flow]
 app-layer:
   protocols:
     tls: {enabled: yes, detection-ports: {dp: 443}}
@@ -135,53 +141,90 @@ func highWater(status string) int64 {
 	return 0
 }
 
-// check replays a capture with keepword and reads what it says of it: every session must
-// have been followed to its end, with the outcome that it was written with, and no
-// finding. Otherwise figures mean nothing.
+// tally is what events say of a capture.
+type tally struct {
+	findings  int
+	protocols map[string]int // sessions by app_proto
+	outcomes  map[string]int // and by starttls.outcome, which only keepword tells
+}
+
+// check replays a capture with each program and reads what it says of it: every session
+// must have been followed, those that left for TLS into it, and keepword must know the
+// outcome that each was written with and have made no finding. Otherwise figures mean nothing.
 func (b *bench) check(capture string, want contents) error {
-	cmd := exec.Command(b.keepword, "replay", "--json", capture)
-	out, err := cmd.StdoutPipe()
+	inClear := want.sessions - want.secured
+	followed := func(t tally) bool {
+		return len(t.protocols) == 2 && t.protocols["tls"] == want.secured && t.protocols["smtp"] == inClear
+	}
+	got, err := b.byKeepword(capture)
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
+	if !followed(got) || got.findings != 0 || got.outcomes["upgraded"] != want.secured || got.outcomes["not-asked"] != inClear {
+		return fmt.Errorf("keepword made of %d sessions in TLS and %d in clear text: %+v", want.secured, inClear, got)
 	}
-	findings, outcomes, err := count(out)
-	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return err
+	if b.suricata == "" {
+		return nil
 	}
-	if inClear := want.sessions - want.secured; findings != 0 || len(outcomes) != 2 ||
-		outcomes["upgraded"] != want.secured || outcomes["not-asked"] != inClear {
-		return fmt.Errorf("%d sessions in TLS and %d in clear text were not followed as they should be: %d findings, outcomes %v",
-			want.secured, inClear, findings, outcomes)
+	if got, err = b.bySuricata(capture); err == nil && !followed(got) {
+		err = fmt.Errorf("suricata made of %d sessions in TLS and %d in clear text: %+v", want.secured, inClear, got)
 	}
-	return nil
+	return err
 }
 
-// count reads events and returns how many findings are among them, and the outcomes of
-// sessions.
-func count(events io.Reader) (findings int, outcomes map[string]int, err error) {
-	outcomes = make(map[string]int)
+func (b *bench) byKeepword(capture string) (tally, error) {
+	cmd := exec.Command(b.keepword, "replay", "--json", capture)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return tally{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return tally{}, err
+	}
+	t, err := count(out)
+	return t, errors.Join(err, cmd.Wait())
+}
+
+func (b *bench) bySuricata(capture string) (tally, error) {
+	events := filepath.Join(b.dir, "eve.json")
+	if said, err := b.runSuricata("single", capture, "--set", "outputs.0.eve-log.filename="+events).CombinedOutput(); err != nil {
+		return tally{}, fmt.Errorf("suricata: %w: %s", err, said)
+	}
+	f, err := os.Open(events)
+	if err != nil {
+		return tally{}, err
+	}
+	defer f.Close()
+	defer os.Remove(events)
+	return count(f)
+}
+
+// count reads events.
+func count(events io.Reader) (tally, error) {
+	t := tally{protocols: make(map[string]int), outcomes: make(map[string]int)}
 	lines := bufio.NewScanner(events)
 	for lines.Scan() {
 		var event struct {
 			Type     string `json:"event_type"`
+			Protocol string `json:"app_proto"`
 			Metadata struct {
 				Vars []map[string]string `json:"flowvars"`
 			} `json:"metadata"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			return 0, nil, err
+			return t, err
 		}
-		if event.Type != "flow" {
-			findings++
+		switch event.Type {
+		case "alert":
+			t.findings++
+		case "flow":
+			t.protocols[event.Protocol]++
 		}
 		for _, v := range event.Metadata.Vars {
 			if outcome, ok := v["starttls.outcome"]; ok {
-				outcomes[outcome]++
+				t.outcomes[outcome]++
 			}
 		}
 	}
-	return findings, outcomes, lines.Err()
+	return t, lines.Err()
 }

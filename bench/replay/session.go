@@ -43,6 +43,7 @@ type session struct {
 	number   int // its ends follow from it
 	segments []segment
 	next     [2]uint32 // SND.NXT of client and server
+	clock    [2]uint32 // the TSval that each sent last (RFC 7323 section 3), 0 before the first
 }
 
 // author writes sessions.

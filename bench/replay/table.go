@@ -194,7 +194,7 @@ likes. The programs' own start is in the seconds.
 open, or have closed within the last minute of the capture's time, not the file. The shortest captures
 are over before Go's collector has had reason to run twice; from then on nothing is added.
 
-*What limits it.* By the profile (` + "`" + `perf` + "`" + ` and pprof, events left out) half is inspection, of which the
+*What limits it.* By the profile (events left out) half is inspection, of which the
 scanner of mail data takes a sixth, a third is the kernel's copying of the file, and a tenth the copying
 into a batch. Reading ahead in a goroutine of its own was tried: the octets are then in another core's
 cache, which takes a quarter more of processor time and wins nothing on the clock.

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"keepword/bench/figures"
 )
 
 // megaoctet is what sizes are given in.
@@ -68,7 +70,7 @@ func run(args []string, out, progress io.Writer) error {
 	if *readme == "" {
 		return nil
 	}
-	return place(*readme, page)
+	return figures.Place(*readme, "replay table", page)
 }
 
 func numbers(list string) (n []int64, err error) {
@@ -80,27 +82,4 @@ func numbers(list string) (n []int64, err error) {
 		n = append(n, v)
 	}
 	return n, nil
-}
-
-// The marker comments stand before and behind the part of a file that is ours.
-const (
-	beginMarker = "<!-- replay -->\n"
-	endMarker   = "<!-- /replay -->\n"
-)
-
-// place writes page between the markers of a file, or at its end where it has none.
-func place(file, page string) error {
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(old), beginMarker)
-	_, after, closed := strings.Cut(rest, endMarker)
-	switch {
-	case !ok && len(before) > 0:
-		before += "\n"
-	case ok && !closed:
-		return fmt.Errorf("%s has the line %q and no %q: add it", file, strings.TrimSpace(beginMarker), strings.TrimSpace(endMarker))
-	}
-	return os.WriteFile(file, []byte(before+beginMarker+page+endMarker+after), 0o644)
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,31 +35,5 @@ func TestAProgramThatFailsIsNotMeasured(t *testing.T) {
 	failing := program{"failing", func(string) *exec.Cmd { return exec.Command("sh", "-c", "echo because >&2; exit 1") }}
 	if _, err := measure(failing, ""); err == nil || !strings.Contains(err.Error(), "because") {
 		t.Errorf("the error is %v", err)
-	}
-}
-
-func TestTheTableStandsBetweenItsMarkers(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "README.md")
-	for _, step := range []struct{ page, want string }{
-		{"one\n", "before\n\n" + beginMarker + "one\n" + endMarker},
-		{"two\n", "before\n\n" + beginMarker + "two\n" + endMarker},
-	} {
-		if step.page == "one\n" {
-			if err := os.WriteFile(file, []byte("before\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := place(file, step.page); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(file); err != nil || string(got) != step.want {
-			t.Errorf("the file holds %q, %v", got, err)
-		}
-	}
-	if err := os.WriteFile(file, []byte(beginMarker+"no end\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := place(file, "x"); err == nil {
-		t.Error("a part without an end was replaced")
 	}
 }

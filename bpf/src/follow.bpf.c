@@ -297,7 +297,7 @@ static __always_inline __u32 worker(const struct settings *set, const struct con
 /* alive says that somebody reads the log of a connection. */
 static __always_inline bool alive(const struct settings *set, const struct conn *c)
 {
-	return bpf_ktime_get_ns() < set->alive_until[worker(set, c)];
+	return bpf_ktime_get_coarse_ns() < set->alive_until[worker(set, c)];
 }
 
 /* wake tells the worker of a log that is filling that it should not wait for its tick. */
@@ -358,39 +358,96 @@ static __always_inline bool record_small(const struct settings *set, struct flow
 
 #define OCTET(c, i) ((c)->packet[(i) & (SMALL - 1)])
 
+/* Octets are read by eight. Behind the packet there is room in struct scratch. */
+#define EIGHT(c, i) (*(__u64 *)&OCTET(c, i))
+#define EACH 0x0101010101010101ULL
+#define HIGH (EACH * 0x80)
+
+/* below says that an octet of w is less than n, which is at most 128. */
+static __always_inline bool below(__u64 w, __u8 n)
+{
+	return (w - EACH * n) & ~w & HIGH;
+}
+
+/* printable says that all octets of w are printable ASCII. */
+static __always_inline bool printable(__u64 w)
+{
+	return !((w | (w + EACH) | (w - EACH * ' ')) & HIGH);
+}
+
 /* Octets are read in runs of so many, each by a function that the verifier looks at once. */
 #define RUN 64
 
-/* text_run reads a run of a dialogue: printable ASCII in lines that end with CRLF. It returns
- * whether a CR came last, or UNFIT. */
-#define UNFIT 0xff
-__noinline __u32 text_run(struct scratch *c, __u32 at, __u32 end, __u32 behind_cr)
+/* plain_run says that the next octets up to end, but for RUN of them, are printable ASCII. */
+__noinline bool plain_run(struct scratch *c, __u32 at, __u32 end)
+{
+	if (!c)
+		return false;
+	for (int i = 0; i < RUN / 8; i++, at += 8) {
+		__u64 w = EIGHT(c, at);
+
+		if (at >= end)
+			break;
+		if (end - at < 8) /* what lies behind the end is no matter */
+			w = (w & ((1ULL << (end - at) * 8) - 1)) | (EACH * ' ' << (end - at) * 8);
+		if (!printable(w))
+			return false;
+	}
+	return true;
+}
+
+/* The place behind an octet, by the place before it. A table has no branches for the verifier
+ * to follow. */
+#define ALL(places) [0 ... 255] = places
+static const __u8 in_text[PLACES][256] = {
+	/* Printable ASCII in lines that end with CRLF. */
+	[LINE_START] = { ALL(UNFIT), [' ' ... '~'] = IN_LINE, ['\r'] = BEHIND_CR },
+	[IN_LINE] = { ALL(UNFIT), [' ' ... '~'] = IN_LINE, ['\r'] = BEHIND_CR },
+	[BEHIND_CR] = { ALL(UNFIT), ['\n'] = LINE_START },
+	[BEHIND_DOT] = { ALL(UNFIT) },
+	[UNFIT] = { ALL(UNFIT) },
+};
+static const __u8 in_mail[PLACES][256] = {
+	/* Lines that end with CRLF, none of which begins with a dot unless with two. */
+	[LINE_START] = { ALL(IN_LINE), ['\r'] = BEHIND_CR, ['\n'] = UNFIT, ['.'] = BEHIND_DOT },
+	[IN_LINE] = { ALL(IN_LINE), ['\r'] = BEHIND_CR, ['\n'] = UNFIT },
+	[BEHIND_CR] = { ALL(UNFIT), ['\n'] = LINE_START },
+	[BEHIND_DOT] = { ALL(UNFIT), ['.'] = IN_LINE },
+	[UNFIT] = { ALL(UNFIT) },
+};
+
+static __always_inline __u32 behind(const __u8 table[PLACES][256], __u32 place, __u8 o)
+{
+	return place < PLACES ? table[place][o] : UNFIT;
+}
+
+/* text_run reads a run of a dialogue, and returns the place behind it. */
+__noinline __u32 text_run(struct scratch *c, __u32 at, __u32 end, __u32 place)
 {
 	if (!c)
 		return UNFIT;
-	for (__u32 i = 0; i < RUN; i++) {
-		__u8 o = OCTET(c, at + i);
-
-		if (at + i >= end)
-			break;
-		if (behind_cr ? o != '\n' : (o < ' ' && o != '\r') || o > '~')
-			return UNFIT;
-		behind_cr = o == '\r';
-	}
-	return behind_cr;
+	for (__u32 i = 0; i < RUN && at + i < end; i++)
+		place = behind(in_text, place, OCTET(c, at + i));
+	return place;
 }
 
-/* text says that the octets from at up to end are whole lines of printable ASCII. */
-static __always_inline bool text(struct scratch *c, __u32 at, __u32 end)
-{
-	__u32 behind_cr = 0;
+enum form { NOT_TEXT, ONE_LINE, LINES };
 
-	for (int i = 0; i < 2048 / RUN && at < end; i++, at += RUN) {
-		behind_cr = text_run(c, at, end, behind_cr);
-		if (behind_cr == UNFIT)
-			return false;
-	}
-	return at >= end && OCTET(c, end - 1) == '\n';
+/* text says whether the octets from at up to end are whole lines of printable ASCII. */
+static __always_inline enum form text(struct scratch *c, __u32 at, __u32 end)
+{
+	__u32 place = LINE_START, i = at;
+	bool plain = true;
+
+	if (end - at < 2 || OCTET(c, end - 2) != '\r' || OCTET(c, end - 1) != '\n')
+		return NOT_TEXT;
+	for (int n = 0; n < 512 / RUN && i < end - 2 && plain; n++, i += RUN)
+		plain = plain_run(c, i, end - 2);
+	if (plain && i >= end - 2)
+		return ONE_LINE;
+	for (int n = 0; n < 2048 / RUN && at < end; n++, at += RUN)
+		place = text_run(c, at, end, place);
+	return at >= end && place == LINE_START ? LINES : NOT_TEXT;
 }
 
 static __always_inline __u32 word(struct scratch *c, __u32 i)
@@ -424,7 +481,7 @@ __noinline __u32 next_line(struct scratch *c, __u32 at, __u32 end)
 
 /* commands follows the client's octets from at up to end: whole lines of commands that change
  * nothing by themselves, the last of which may be one that does. */
-__noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end)
+__noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end, enum form form)
 {
 	__u8 pending = 0, await = AWAIT_COMMAND;
 
@@ -440,7 +497,7 @@ __noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end)
 		}
 		if (await != AWAIT_COMMAND)
 			return false; /* nothing may stand behind it */
-		next = next_line(c, at, end);
+		next = form == ONE_LINE ? end : next_line(c, at, end);
 		length = next - at;
 		if (!next || length < 6 || length > LINE)
 			return false;
@@ -510,7 +567,7 @@ __noinline bool ehlo_reply(struct scratch *c, __u32 at, __u32 end)
 
 /* replies follows the server's octets: as many whole replies of one line as are awaited, or
  * fewer. */
-__noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end)
+__noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end, enum form form)
 {
 	__u8 pending, await;
 
@@ -526,7 +583,7 @@ __noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end)
 			f->await = await;
 			return true;
 		}
-		next = next_line(c, at, end);
+		next = form == ONE_LINE ? end : next_line(c, at, end);
 		if (!next || next - at < 6 || next - at > LINE)
 			return false;
 		code = word(c, at);
@@ -566,31 +623,16 @@ __noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end)
 	return false;
 }
 
-/* mail_run reads a run of mail data, and returns the place behind it, or UNFIT. */
+/* mail_run reads a run of mail data, and returns the place behind it. */
 __noinline __u32 mail_run(struct scratch *c, __u32 at, __u32 end, __u32 place)
 {
 	if (!c)
 		return UNFIT;
-	for (__u32 i = 0; i < RUN; i++) {
-		__u8 o = OCTET(c, at + i);
-
-		if (at + i >= end)
-			break;
-		if (o == '\n') {
-			if (place != BEHIND_CR)
-				return UNFIT;
-			place = LINE_START;
-		} else if (place == BEHIND_CR) {
-			return UNFIT;
-		} else if (o == '\r') {
-			place = BEHIND_CR;
-		} else if (o == '.' && place == LINE_START) {
-			place = BEHIND_DOT;
-		} else if (place == BEHIND_DOT && o != '.') {
-			return UNFIT;
-		} else {
-			place = IN_LINE;
-		}
+	for (int i = 0; i < RUN / 8; i++, at += 8) {
+		if (place == IN_LINE && at + 8 <= end && !below(EIGHT(c, at), '\r' + 1))
+			continue;
+		for (int j = 0; j < 8 && at + j < end; j++)
+			place = behind(in_mail, place, OCTET(c, at + j));
 	}
 	return place;
 }
@@ -639,24 +681,24 @@ static __always_inline bool granted(const struct settings *set, const struct con
 static __always_inline bool speak(const struct settings *set, struct flow *f, struct segment *g, struct scratch *c)
 {
 	__u32 at = g->headers, end = g->size;
+	enum form form;
 
 	if (end > SMALL - 4 || at >= end)
 		return false;
-	if (g->dir == TO_SERVER) {
-		if (f->await == AWAIT_MAIL_DATA)
-			return mail_data(f, c, at, end);
-		return f->await == AWAIT_COMMAND && !f->pending && text(c, at, end) &&
-		       commands(f, c, at, end);
-	}
-	if (!text(c, at, end))
+	if (g->dir == TO_SERVER && f->await == AWAIT_MAIL_DATA)
+		return mail_data(f, c, at, end);
+	form = text(c, at, end);
+	if (form == NOT_TEXT)
 		return false;
+	if (g->dir == TO_SERVER)
+		return f->await == AWAIT_COMMAND && !f->pending && commands(f, c, at, end, form);
 	if (f->await == AWAIT_EHLO_REPLY) {
 		if (f->pending || !granted(set, &g->conn) || !ehlo_reply(c, at, end))
 			return false;
 		f->await = AWAIT_COMMAND;
 		return true;
 	}
-	return replies(f, c, at, end);
+	return replies(f, c, at, end, form);
 }
 
 /* clamp lowers a window that promises more than inspection can keep (RFC 9293 section 3.8.6:
@@ -753,7 +795,7 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */
-	if (g->flags & (FIN | RST) || bpf_ktime_get_ns() - f->logged > HEARTBEAT) {
+	if (g->flags & (FIN | RST) || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
 		struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
 
 		if (!c || !load(skb, g, c))

@@ -47,12 +47,14 @@ enum await {
 	AWAIT_NOTHING, /* 221 was said */
 };
 
-/* Where in a line of mail data the next octet stands. */
+/* Where in a line the next octet stands. */
 enum place {
 	LINE_START,
 	IN_LINE,
 	BEHIND_CR,
 	BEHIND_DOT, /* at the line's beginning */
+	UNFIT,      /* what came does not go by itself */
+	PLACES,
 };
 
 struct flow {

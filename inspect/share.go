@@ -13,7 +13,8 @@ type share uint8
 
 const (
 	notShared share = iota // what comes, comes up
-	followed
+	followed               // from its greeting on, without being asked
+	entrusted              // GrantFollow
 	exempted
 	forsaken
 )
@@ -31,7 +32,7 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 	if pk.Passed {
 		p.arrears(s, pk)
 		if s.phase == dialogue && s.half[toServer].met {
-			s.share = followed
+			s.share = max(s.share, followed)
 			p.grantServer(s)
 		}
 	} else {
@@ -74,11 +75,14 @@ func (p *Pipeline) grant(s *session) {
 	case s.phase >= killed:
 		s.share = forsaken
 		g.Kind = dataplane.GrantForget
+		if was == followed && p.inArrears {
+			return // the kernel has seen the end too, and was told nothing else
+		}
 	case s.phase == passing:
 		s.share = exempted
 		g.Kind = dataplane.GrantPass
 	case was == notShared && p.followable(s):
-		s.share = followed
+		s.share = entrusted
 		g.Kind = dataplane.GrantFollow
 	}
 	if s.share == was {

@@ -844,6 +844,7 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 static __noinline decision owned(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	decision d = COUNT_OWNED;
+	bool over;
 
 	if (!take(f))
 		return COUNT_BUSY;
@@ -857,7 +858,10 @@ static __noinline decision owned(const struct settings *set, struct flow *f, str
 		f->owner = OWNER_USER;
 		f->diverted++;
 	}
+	over = f->owner == OWNER_FOLLOW && f->fin == 3 && f->acked[0] == f->next[0] && f->acked[1] == f->next[1];
 	release(f);
+	if (over)
+		bpf_map_delete_elem(&flows, &g->conn);
 	return d;
 }
 

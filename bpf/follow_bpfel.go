@@ -80,10 +80,12 @@ type FollowFlow struct {
 type FollowGrant struct {
 	_     structs.HostLayout
 	Next  [2]uint32
+	Acked [2]uint32
 	Seen  uint16
 	Scale [2]uint8
 	Owner uint8
-	Zero  [3]uint8
+	Await uint8
+	Zero  [2]uint8
 }
 
 type FollowOpening struct {
@@ -112,7 +114,7 @@ type FollowRecord struct {
 	Packets [2]uint32
 	Octets  [2]uint64
 	Next    uint32
-	Zero    uint32
+	Acked   uint32
 }
 
 type FollowScratch struct {

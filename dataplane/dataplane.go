@@ -54,8 +54,9 @@ type Passage struct {
 	// Packets and Octets count IP packets to the server and to the client.
 	Packets [2]uint32
 	Octets  [2]uint64
-	// Next is the sequence number of the next octet of the packet's direction.
-	Next uint32
+	// Next is the sequence number of the next octet of the packet's direction, and Acked the
+	// one up to which its receiver has acknowledged them.
+	Next, Acked uint32
 }
 
 // Release is the late verdict on a packet that was left at Hold, in an earlier batch or
@@ -95,8 +96,8 @@ type Batch struct {
 type GrantKind uint8
 
 const (
-	// GrantFollow: the client may send a command. The kernel may let through what is surely
-	// harmless, and log it.
+	// GrantFollow: the client may send a command, or is in the middle of a line of mail data.
+	// The kernel may let through what is surely harmless, and log it.
 	GrantFollow GrantKind = iota
 	// GrantPass: both ends are in TLS, or nothing is read for another reason. The kernel lets
 	// all pass but what opens or ends a connection.
@@ -123,6 +124,10 @@ type Grant struct {
 	// Next are the sequence numbers of the next octet to the server and to the client. All
 	// octets before them have been inspected and given to their receivers.
 	Next [2]uint32
+	// Acked are up to where their receivers have acknowledged them.
+	Acked [2]uint32
+	// InText says that it is a line of mail data.
+	InText bool
 	// Scale are the window scales of the server's and the client's SYN (RFC 7323 §2.2), 0
 	// without.
 	Scale [2]uint8

@@ -115,6 +115,9 @@ func (s *session) endedClass() flow.Class {
 func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) verdict.Kind {
 	s, v := &e.Value, p.view
 	h := &s.half[d]
+	if pk.Passed {
+		p.acknowledged(h, seqnum.Value(pk.Before.Acked))
+	}
 	if !h.opened { // in its middle, or the other SYN was missed
 		h.open(synSeen{first: seqnum.Value(v.Seq)})
 	}

@@ -67,6 +67,14 @@ func (p *Pipeline) arrears(s *session, pk *dataplane.Packet) {
 	}
 }
 
+// acknowledged takes up to where octets were acknowledged that the kernel let through.
+func (p *Pipeline) acknowledged(h *half, ack seqnum.Value) {
+	if h.opened && h.acked.Less(ack) && ack.LessEq(h.given) {
+		h.acked = ack
+		h.stream.Forget(ack.Min(h.parsed), p.memory)
+	}
+}
+
 // grant lets the kernel do what it may.
 func (p *Pipeline) grant(s *session) {
 	g := dataplane.Grant{Seen: s.cameUp}
@@ -88,10 +96,10 @@ func (p *Pipeline) grant(s *session) {
 	if s.share == was {
 		return
 	}
-	g.Client, g.Server = s.client(), s.server()
+	g.Client, g.Server, g.InText = s.client(), s.server(), s.dlg.InText()
 	for d := range s.half {
 		h := &s.half[d]
-		g.Next[d], g.Scale[d] = uint32(h.given), h.scale
+		g.Next[d], g.Acked[d], g.Scale[d] = uint32(h.given), uint32(h.acked), h.scale
 	}
 	p.batch.Grants = append(p.batch.Grants, g)
 }
@@ -136,7 +144,7 @@ func (p *Pipeline) revoke() {
 }
 
 // followable says that a session is where the kernel can take it up: the client has said EHLO
-// and waits for no reply, all octets are read and given, no promise of STARTTLS is under way,
+// and waits for no reply, or is within a line of mail data, all octets are read and given, no promise of STARTTLS is under way,
 // and nothing was suspicious so far.
 func (p *Pipeline) followable(s *session) bool {
 	if s.phase != dialogue || !s.rules.Followable || s.editsCommands() || s.lost || s.midstream || s.surplus ||
@@ -154,7 +162,10 @@ func (p *Pipeline) followable(s *session) bool {
 	_, fromClient := s.dlg.ClientPartial()
 	_, fromServer := s.dlg.ServerPartial()
 	_, waits := s.dlg.Next()
-	return !waits && s.dlg.Mode() == smtp.Commands && fromClient == 0 && fromServer == 0 && !s.dlg.InReply() && s.led.Introduced()
+	if waits || fromServer > 0 || s.dlg.InReply() || !s.led.Introduced() {
+		return false
+	}
+	return s.dlg.Mode() == smtp.Commands && fromClient == 0 || s.dlg.InText()
 }
 
 // caughtUp notes up to where an unread direction has come that the kernel let through.

@@ -113,6 +113,15 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
+/* A longer one is copied to its place in the log, and read there. An IP packet has at most
+ * 65,535 octets, or IPv6's header more. */
+#define LARGE 65600
+#define STRIDE 512 /* octets that are read in one go, and so zeros behind it */
+struct large {
+	struct record record;
+	__u8 packet[LARGE + STRIDE];
+};
+
 static __always_inline void count(__u32 which, __u64 n)
 {
 	__u64 *c = bpf_map_lookup_elem(&counters, &which);
@@ -317,7 +326,7 @@ static __always_inline void head(struct record *r, struct flow *f, struct __sk_b
 	r->octets[0] = f->octets[0];
 	r->octets[1] = f->octets[1];
 	r->next = f->next[g->dir & 1];
-	r->zero = 0;
+	r->acked = f->acked[g->dir & 1];
 }
 
 /* written notes that a record was made. */
@@ -666,6 +675,75 @@ static __always_inline bool mail_data(struct flow *f, struct scratch *c, __u32 a
 	return true;
 }
 
+#define DOTS (EACH * '.')
+#define CRS (EACH * '\r')
+#define LFS (EACH * '\n')
+
+/* zeros has the highest bit of each octet set that is zero in w. */
+static __always_inline __u64 zeros(__u64 w)
+{
+	return ~(((w & ~HIGH) + ~HIGH) | w | ~HIGH);
+}
+
+/* dots_run says that in the next STRIDE octets a dot stands behind a CR or LF, and not before
+ * another dot (RFC 5321 section 4.5.2). */
+__noinline bool dots_run(struct large *l, __u32 at)
+{
+	if (!l)
+		return true;
+	barrier_var(at); /* what is checked is what is used */
+	if (at < 8 || at > LARGE - 8)
+		return true;
+	for (int i = 0; i < STRIDE; i += 32) {
+		const __u64 *w = (const __u64 *)&l->packet[at + i];
+		__u64 a = w[0] ^ DOTS, b = w[1] ^ DOTS, c = w[2] ^ DOTS, d = w[3] ^ DOTS;
+
+		/* Where an octet is zero, its highest bit is set, and perhaps others behind it. */
+		if (!((((a - EACH) & ~a) | ((b - EACH) & ~b) | ((c - EACH) & ~c) | ((d - EACH) & ~d)) & HIGH))
+			continue;
+		for (int j = 0; j < 32; j += 8) {
+			const __u8 *p = &l->packet[at + i + j];
+			__u64 o = *(const __u64 *)p, before = *(const __u64 *)(p - 1), next = *(const __u64 *)(p + 1);
+
+			if (zeros(o ^ DOTS) & (zeros(before ^ LFS) | zeros(before ^ CRS)) & ~zeros(next ^ DOTS))
+				return true;
+		}
+	}
+	return false;
+}
+
+#define AT(l, i) ((l)->packet[(i) < LARGE ? (i) : LARGE])
+
+/* large_mail follows large mail data: no line, wherever anybody takes one to begin, begins with
+ * a dot, unless with two, or as CRLF.CRLF at the very end. */
+static __always_inline bool large_mail(struct flow *f, struct large *l, __u32 at, __u32 end)
+{
+	__u32 place = f->place;
+	bool ends;
+
+	if (at < 40 || at > 120 || end < at + 8 || end > LARGE - 8)
+		return false;
+	if (place == BEHIND_DOT || (place != IN_LINE && AT(l, at) == '.' && AT(l, at + 1) != '.'))
+		return false;
+	ends = AT(l, end - 5) == '\r' && AT(l, end - 4) == '\n' && AT(l, end - 3) == '.' && AT(l, end - 2) == '\r' &&
+	       AT(l, end - 1) == '\n';
+	if (ends)
+		l->packet[end - 3] = 0; /* for the time of the search */
+	for (int i = 0; i < STRIDE; i += 8)
+		*(__u64 *)&l->packet[end + i] = 0;
+	for (int n = 0; n < LARGE / STRIDE + 1 && at < end; n++, at += STRIDE)
+		if (dots_run(l, at))
+			return false;
+	if (at < end)
+		return false;
+	if (ends) {
+		l->packet[end - 3] = '.';
+		f->await = AWAIT_END_REPLY;
+	}
+	f->place = AT(l, end - 1) == '\n' ? LINE_START : AT(l, end - 1) == '\r' ? BEHIND_CR : IN_LINE;
+	return true;
+}
+
 /* granted says that the server's replies to EHLO may go by themselves. */
 static __always_inline bool granted(const struct settings *set, const struct conn *c)
 {
@@ -718,9 +796,10 @@ static __always_inline bool clamp(const struct settings *set, struct flow *f, st
 	return true;
 }
 
+/* take waits until no other CPU decides a packet of f, for about as long as reading one takes. */
 static __always_inline bool take(struct flow *f)
 {
-	for (int i = 0; i < 1024; i++)
+	for (int i = 0; i < 512; i++)
 		if (!__sync_val_compare_and_swap(&f->busy, 0, 1))
 			return true;
 	return false;
@@ -745,12 +824,44 @@ typedef enum counter decision;
 
 #define HEARTBEAT 300000000000ULL /* nanoseconds: inspection forgets connections that are silent longer */
 
+/* follow_large decides one that is too long to be read apart: mail data, and nothing else. */
+static __always_inline decision follow_large(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u32 i = worker(set, &g->conn), n = g->size;
+	void *log = bpf_map_lookup_elem(&logs, &i);
+	decision why = COUNT_LARGE;
+	struct large *l;
+
+	if (g->dir != TO_SERVER || f->await != AWAIT_MAIL_DATA || n < 40 || n > LARGE)
+		return COUNT_LARGE;
+	if (!vouched(skb))
+		return COUNT_CHECKSUM;
+	if (!log)
+		return COUNT_LOG_FULL;
+	l = bpf_ringbuf_reserve(log, sizeof *l, 0);
+	if (!l)
+		return COUNT_LOG_FULL;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, l->packet, n))
+		goto come_up;
+	why = COUNT_WORDS;
+	if (!large_mail(f, l, g->headers, n))
+		goto come_up;
+	head(&l->record, f, skb, g);
+	bpf_ringbuf_submit(l, wake(log));
+	written(f);
+	count(COUNT_FOLLOWED, 1);
+	return PASS;
+come_up:
+	bpf_ringbuf_discard(l, BPF_RB_NO_WAKEUP);
+	return why;
+}
+
 /* follow decides a packet of a connection that is the program's. */
 static __always_inline decision follow(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	__u8 d = g->dir & 1;
 	__u32 zero = 0, length = g->size - g->headers, acked = f->acked[!d];
-	bool ends = g->flags & FIN, whole = g->ack == f->next[!d] && acked != g->ack;
+	bool ends = g->flags & FIN;
 	struct scratch *c;
 
 	if (f->epoch != set->epoch || !alive(set, &g->conn))
@@ -759,15 +870,17 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 		return COUNT_HEADERS;
 	if (g->seq != f->next[d] || (f->fin & 1 << d && (length || ends)) || (__s32)(f->next[!d] - g->ack) < 0)
 		return COUNT_ORDER;
-	if (g->size > SMALL - 4)
-		return COUNT_LARGE;
+	if (set->window && g->seq + length - f->acked[d] > set->window)
+		return COUNT_ORDER; /* more than is kept for comparison */
 	if (!clamp(set, f, skb, g))
 		return COUNT_HEADERS;
-	if (!length && !ends && !whole && !f->fin) {
-		if (!vouched(skb))
-			return COUNT_CHECKSUM;
-		note(f, g);
-		count(COUNT_SILENT, 1);
+	if (g->size > SMALL - 4) {
+		decision r = follow_large(set, f, skb, g);
+
+		if (r != PASS)
+			return r;
+		f->next[d] += length + ends;
+		f->fin |= ends << d;
 	} else {
 		c = bpf_map_lookup_elem(&scratches, &zero);
 		if (!c || !load(skb, g, c))
@@ -827,10 +940,11 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 	} else {
 		f->owner = OWNER_FOLLOW;
 		f->epoch = set->epoch;
-		f->await = AWAIT_COMMAND;
+		f->await = r->await;
+		f->place = IN_LINE;
 		f->pending = 0;
-		f->acked[0] = r->next[0];
-		f->acked[1] = r->next[1];
+		f->acked[0] = r->acked[0];
+		f->acked[1] = r->acked[1];
 		f->scale[0] = r->scale[0];
 		f->scale[1] = r->scale[1];
 	}
@@ -840,12 +954,38 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 	return true;
 }
 
+/* acknowledges lets a bare acknowledgement through, without waiting for who decides another
+ * packet of the connection. Inspection need not know of it: what is logged next says it too. So
+ * that nothing is kept there in vain, it learns of one that ends what is in flight in a dialogue,
+ * and of those that end a connection. */
+static __always_inline bool acknowledges(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u8 d = g->dir & 1;
+	__u32 next = f->next[!d], acked = f->acked[!d];
+
+	if (f->owner != OWNER_FOLLOW || g->size != g->headers || g->flags != ACK || g->odd || f->fin || f->epoch != set->epoch ||
+	    g->seq != f->next[d] || (__s32)(next - g->ack) < 0)
+		return false;
+	if (g->ack == next && g->ack != acked && f->await != AWAIT_MAIL_DATA)
+		return false;
+	if (!vouched(skb) || !clamp(set, f, skb, g))
+		return false;
+	if ((__s32)(g->ack - acked) > 0) /* an older one that is written over it is no harm */
+		f->acked[!d] = g->ack;
+	__sync_fetch_and_add(&f->packets[d], 1);
+	__sync_fetch_and_add(&f->octets[d], g->size);
+	count(COUNT_SILENT, 1);
+	return true;
+}
+
 /* owned decides a packet of a connection that is known, whoever's it is. */
-static __noinline decision owned(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+static __always_inline decision owned(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	decision d = COUNT_OWNED;
 	bool over;
 
+	if (acknowledges(set, f, skb, g))
+		return PASS;
 	if (!take(f))
 		return COUNT_BUSY;
 	if (f->owner == OWNER_USER)
@@ -867,10 +1007,13 @@ static __noinline decision owned(const struct settings *set, struct flow *f, str
 
 /* options reads the options of a SYN (RFC 9293 section 3.2, RFC 7323 section 2.2). It returns
  * false where one of them needs a look, or a change. */
-static __always_inline bool options(struct scratch *c, struct segment *g, __u8 *scale)
+__noinline bool options(struct scratch *c, struct segment *g, __u8 *scale)
 {
-	__u32 at = g->tcp - ETH_HLEN + sizeof(struct tcphdr);
+	__u32 at;
 
+	if (!c || !g || !scale)
+		return false;
+	at = g->tcp - ETH_HLEN + sizeof(struct tcphdr);
 	*scale = 0;
 	for (int i = 0; i < 12; i++) {
 		__u8 kind, length;
@@ -973,13 +1116,14 @@ static __always_inline decision open(const struct settings *set, struct __sk_buf
 	return COUNT_OWNED;
 }
 
-/* establish decides a packet of a connection that has begun unseen by inspection. */
+/* establish decides a packet of a connection that has begun unseen by inspection, or, with
+ * COUNT_OWNED, makes the connection known. */
 static __always_inline decision establish(const struct settings *set, struct __sk_buff *skb, struct segment *g,
 					       struct opening *o)
 {
 	__u32 zero = 0;
 	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
-	struct flow *f, *placed;
+	struct flow *f;
 	bool told;
 	__u8 scale = 0;
 
@@ -1011,12 +1155,7 @@ static __always_inline decision establish(const struct settings *set, struct __s
 		f->scale[1] = o->scale[TO_CLIENT];
 	}
 	bpf_map_delete_elem(&openings, &g->conn);
-	if (f->owner == OWNER_USER)
-		f->diverted = 1;
-	if (bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST) || f->owner == OWNER_USER)
-		return COUNT_ORDER;
-	placed = bpf_map_lookup_elem(&flows, &g->conn);
-	return placed ? owned(set, placed, skb, g) : COUNT_UNKNOWN;
+	return bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST) ? COUNT_UNKNOWN : COUNT_OWNED;
 }
 
 /* adopt takes a connection in TLS that is older than the program. */
@@ -1041,16 +1180,23 @@ static __always_inline bool adopt(const struct settings *set, struct __sk_buff *
 static __always_inline decision decide(const struct settings *set, struct __sk_buff *skb, struct segment *g)
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
-	struct opening *o;
 
-	if (f)
-		return owned(set, f, skb, g);
-	o = bpf_map_lookup_elem(&openings, &g->conn);
-	if (o)
-		return establish(set, skb, g, o);
-	if (g->flags & SYN)
-		return open(set, skb, g);
-	return adopt(set, skb, g) ? PASS : COUNT_UNKNOWN;
+	if (!f) {
+		struct opening *o = bpf_map_lookup_elem(&openings, &g->conn);
+		decision d;
+
+		if (!o && g->flags & SYN)
+			return open(set, skb, g);
+		if (!o)
+			return adopt(set, skb, g) ? PASS : COUNT_UNKNOWN;
+		d = establish(set, skb, g, o);
+		if (d != COUNT_OWNED)
+			return d;
+		f = bpf_map_lookup_elem(&flows, &g->conn);
+		if (!f)
+			return COUNT_UNKNOWN;
+	}
+	return owned(set, f, skb, g);
 }
 
 SEC("tc")

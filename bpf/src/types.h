@@ -93,10 +93,12 @@ struct opening {
 /* grant is dataplane.Grant: what the process allows. */
 struct grant {
 	__u32 next[2];
+	__u32 acked[2];
 	__u16 seen;
 	__u8 scale[2];
 	__u8 owner;
-	__u8 zero[3];
+	__u8 await; /* AWAIT_COMMAND, or AWAIT_MAIL_DATA IN_LINE */
+	__u8 zero[2];
 };
 
 /* The most workers that there can be. */
@@ -121,8 +123,8 @@ struct record {
 	__u32 ifindex;
 	__u32 packets[2];
 	__u64 octets[2];
-	__u32 next; /* before this packet: its direction's next octet */
-	__u32 zero;
+	__u32 next;  /* before this packet: its direction's next octet */
+	__u32 acked; /* and up to where that was acknowledged */
 	/* The packet follows. */
 };
 

@@ -40,6 +40,7 @@ const (
 	recordPackets = 16
 	recordOctets  = 24
 	recordNext    = 40
+	recordAcked   = 44
 	recordHead    = 48
 )
 
@@ -73,6 +74,7 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 				Packets: [2]uint32{u32(recordPackets), u32(recordPackets + 4)},
 				Octets:  [2]uint64{u64(recordOctets), u64(recordOctets + 8)},
 				Next:    u32(recordNext),
+				Acked:   u32(recordAcked),
 			},
 		})
 	}
@@ -97,8 +99,12 @@ func (w *Worker) grant(g *dataplane.Grant) error {
 		if g.Kind == dataplane.GrantPass {
 			owner = bpf.FollowOwnerOWNER_PASS
 		}
+		await := bpf.FollowAwaitAWAIT_COMMAND
+		if g.InText {
+			await = bpf.FollowAwaitAWAIT_MAIL_DATA
+		}
 		return o.Grants.Put(&conn, &bpf.FollowGrant{
-			Seen: g.Seen, Next: g.Next, Scale: g.Scale, Owner: uint8(owner),
+			Seen: g.Seen, Next: g.Next, Acked: g.Acked, Scale: g.Scale, Owner: uint8(owner), Await: uint8(await),
 		})
 	case dataplane.GrantForget:
 		conn := connOf(g)

@@ -106,7 +106,7 @@ func (s *Scanner) Following() bool { return s.line.stage != stageNo }
 func (s *Scanner) Scan(b []byte) (n int, ev Event) {
 	start := -1
 	for n < len(b) {
-		if s.idle() {
+		if s.Idle() {
 			if n += s.pass(b[n:]); n == len(b) {
 				break
 			}
@@ -132,8 +132,9 @@ func (s *Scanner) Scan(b []byte) (n int, ev Event) {
 
 func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
-// idle says that pass may take the octets that follow.
-func (s *Scanner) idle() bool {
+// Idle says that the octets that follow are in the middle of a line of text, with no ending
+// before it that a command may stand behind.
+func (s *Scanner) Idle() bool {
 	return s.tail.empty() && s.line.stage == stageNo && !s.mayBeCut()
 }
 

@@ -41,6 +41,12 @@ func (d *Dialogue) chunkData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 	return n, ev
 }
 
+// InText says that the client is in the middle of a line of mail data, and that all before it
+// was plain.
+func (d *Dialogue) InText() bool {
+	return d.mode == MailData && d.data != nil && d.data.Idle()
+}
+
 // scan has the scanner read octets of the message, up to its next event.
 func (d *Dialogue) scan(b []byte, spare *Spare) (n int, kind maildata.Kind, ev *ClientEvent) {
 	n, found := d.data.Scan(b)

@@ -158,6 +158,7 @@ const (
 	FollowProgKeepwordSteer = "keepword_steer"
 	FollowVarAwaitType      = "await_type"
 	FollowVarCounterType    = "counter_type"
+	FollowVarHandbackType   = "handback_type"
 	FollowVarOpeningType    = "opening_type"
 	FollowVarOwnerType      = "owner_type"
 	FollowVarRecordType     = "record_type"
@@ -226,11 +227,12 @@ type FollowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FollowVariableSpecs struct {
-	AwaitType   *ebpf.VariableSpec `ebpf:"await_type"`
-	CounterType *ebpf.VariableSpec `ebpf:"counter_type"`
-	OpeningType *ebpf.VariableSpec `ebpf:"opening_type"`
-	OwnerType   *ebpf.VariableSpec `ebpf:"owner_type"`
-	RecordType  *ebpf.VariableSpec `ebpf:"record_type"`
+	AwaitType    *ebpf.VariableSpec `ebpf:"await_type"`
+	CounterType  *ebpf.VariableSpec `ebpf:"counter_type"`
+	HandbackType *ebpf.VariableSpec `ebpf:"handback_type"`
+	OpeningType  *ebpf.VariableSpec `ebpf:"opening_type"`
+	OwnerType    *ebpf.VariableSpec `ebpf:"owner_type"`
+	RecordType   *ebpf.VariableSpec `ebpf:"record_type"`
 }
 
 // FollowObjects contains all objects after they have been loaded into the kernel.
@@ -280,11 +282,12 @@ func (m *FollowMaps) Close() error {
 //
 // It can be passed to LoadFollowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FollowVariables struct {
-	AwaitType   *ebpf.Variable `ebpf:"await_type"`
-	CounterType *ebpf.Variable `ebpf:"counter_type"`
-	OpeningType *ebpf.Variable `ebpf:"opening_type"`
-	OwnerType   *ebpf.Variable `ebpf:"owner_type"`
-	RecordType  *ebpf.Variable `ebpf:"record_type"`
+	AwaitType    *ebpf.Variable `ebpf:"await_type"`
+	CounterType  *ebpf.Variable `ebpf:"counter_type"`
+	HandbackType *ebpf.Variable `ebpf:"handback_type"`
+	OpeningType  *ebpf.Variable `ebpf:"opening_type"`
+	OwnerType    *ebpf.Variable `ebpf:"owner_type"`
+	RecordType   *ebpf.Variable `ebpf:"record_type"`
 }
 
 // FollowPrograms contains all programs after they have been loaded into the kernel.

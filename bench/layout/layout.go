@@ -64,7 +64,7 @@ var table = []row{
 	{"dataplane/pcap", engine, engineWhy},
 	{"dataplane/steer", []string{"bpf", "dataplane/internal/..."},
 		"steering decides which packets come up, never what becomes of them"},
-	{"dataplane/offload", []string{"bpf", "dataplane", "dataplane/internal/..."},
+	{"dataplane/offload", []string{"bpf", "dataplane", "dataplane/internal/...", "inspect/packet"},
 		"offload moves grants and logged packets between the kernel's program and an engine, and knows no dialogue"},
 	{"inspect/packet", nil, leaf},
 	{"inspect/verdict", nil, "every layer speaks this vocabulary, so that it can depend on none"},

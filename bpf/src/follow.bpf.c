@@ -38,6 +38,7 @@ const enum owner *owner_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));
 const struct opening *opening_type __attribute__((unused));
 const struct record *record_type __attribute__((unused));
+const struct handback *handback_type __attribute__((unused));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -796,13 +797,24 @@ static __always_inline bool clamp(const struct settings *set, struct flow *f, st
 	return true;
 }
 
-/* take waits until no other CPU decides a packet of f, for about as long as reading one takes. */
+struct attempt {
+	struct flow *flow;
+	bool taken;
+};
+
+static long try_once(__u32 i, struct attempt *a)
+{
+	a->taken = !__sync_val_compare_and_swap(&a->flow->busy, 0, 1);
+	return a->taken;
+}
+
+/* take waits until no other CPU decides a packet of f, longer than reading a large one takes. */
 static __always_inline bool take(struct flow *f)
 {
-	for (int i = 0; i < 512; i++)
-		if (!__sync_val_compare_and_swap(&f->busy, 0, 1))
-			return true;
-	return false;
+	struct attempt a = { .flow = f };
+
+	bpf_loop(1 << 16, try_once, &a, 0);
+	return a.taken;
 }
 
 static __always_inline void release(struct flow *f)
@@ -978,6 +990,32 @@ static __always_inline bool acknowledges(const struct settings *set, struct flow
 	return true;
 }
 
+/* hand_back has inspection know what was acknowledged, before what comes up. */
+static __always_inline bool hand_back(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	__u32 zero = 0, i = worker(set, &g->conn);
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	void *log = bpf_map_lookup_elem(&logs, &i);
+	struct handback *h;
+
+	if (!f->packets[0] && !f->packets[1])
+		return true;
+	if (!c || !log)
+		return false;
+	head(&c->record, f, skb, g);
+	c->record.size = 0;
+	h = (struct handback *)c->packet;
+	h->conn = g->conn;
+	h->next[0] = f->next[0];
+	h->next[1] = f->next[1];
+	h->acked[0] = f->acked[0];
+	h->acked[1] = f->acked[1];
+	if (bpf_ringbuf_output(log, c, sizeof c->record + sizeof *h, wake(log)))
+		return false;
+	written(f);
+	return true;
+}
+
 /* owned decides a packet of a connection that is known, whoever's it is. */
 static __always_inline decision owned(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
@@ -995,6 +1033,8 @@ static __always_inline decision owned(const struct settings *set, struct flow *f
 	else if (f->owner == OWNER_PASS)
 		d = pass(set, f, skb, g);
 	if (d != PASS) {
+		if (f->owner == OWNER_FOLLOW)
+			hand_back(set, f, skb, g);
 		f->owner = OWNER_USER;
 		f->diverted++;
 	}

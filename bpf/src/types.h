@@ -116,6 +116,14 @@ struct settings {
 	__u64 ports[65536 / 64];
 };
 
+/* handback is logged in a packet's place, with a size of 0, when a connection comes up of which
+ * acknowledgements were let through unlogged. */
+struct handback {
+	struct conn conn;
+	__u32 next[2];
+	__u32 acked[2];
+};
+
 /* record heads each packet in the log. */
 struct record {
 	__u64 time; /* nanoseconds since boot */

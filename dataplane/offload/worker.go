@@ -21,6 +21,7 @@ type Worker struct {
 	// ahead is how far the Unix epoch's clock is ahead of the log's; it is looked at again
 	// at nextLook, a time of the log's clock.
 	ahead, nextLook int64
+	made            []byte // of handBack, until the next Fill
 	failed          atomic.Uint64
 }
 
@@ -50,6 +51,7 @@ const lookInterval = int64(100 * time.Millisecond)
 // Fill appends what was logged to b.
 func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 	w.ring.giveBack()
+	w.made = w.made[:0]
 	if now := monotonic(); now >= w.nextLook {
 		w.nextLook = now + lookInterval
 		w.ahead = time.Now().UnixNano() - now
@@ -62,10 +64,8 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 		}
 		u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(r[at:]) }
 		u64 := func(at int) uint64 { return binary.NativeEndian.Uint64(r[at:]) }
-		size := recordHead + int(u32(recordSize))
-		b.Packets = append(b.Packets, dataplane.Packet{
+		p := dataplane.Packet{
 			Time:   int64(u64(recordTime)) + w.ahead,
-			Data:   r[recordHead:size:size],
 			Iface:  u32(recordIface),
 			Passed: true,
 			// The program has seen that it is right, or that nobody has reckoned it yet.
@@ -76,7 +76,13 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 				Next:    u32(recordNext),
 				Acked:   u32(recordAcked),
 			},
-		})
+		}
+		if size := int(u32(recordSize)); size > 0 {
+			p.Data = r[recordHead : recordHead+size : recordHead+size]
+			b.Packets = append(b.Packets, p)
+		} else {
+			w.handBack(b, p, r[recordHead:])
+		}
 	}
 	return true
 }

@@ -62,6 +62,9 @@ var subjects = []subject{
 	keepword("defaults", ""),
 }
 
+// defaults is the row that keepword's targets are for.
+const defaults = "keepword, defaults"
+
 // chosen returns raw forwarding and the subjects with one of the words, which commas
 // part, in their names; all without words.
 func chosen(words string) []subject {
@@ -110,8 +113,8 @@ func keepword(how, config string) subject {
 			if err := s.Gateway.WriteFile(keepwordConf, []byte(config), 0o644); err != nil {
 				return err.Error()
 			}
-			if _, err := s.Gateway.Command(ctx, keepwordProgram, "check", "-c", keepwordConf).Output(); err != nil {
-				return err.Error()
+			if out, err := s.Gateway.Command(ctx, keepwordProgram, "check", "-c", keepwordConf).CombinedOutput(); err != nil {
+				return strings.TrimSpace(string(out))
 			}
 			return ""
 		},

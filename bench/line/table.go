@@ -46,8 +46,31 @@ type column struct {
 	head     string
 	workload string
 	cell     func(of, raw []sample) string
-	// target is what keepword's row in it is to be; empty: nothing.
-	target string
+	// limit is what keepword's row in it is to reach, nil if nothing.
+	limit *limit
+}
+
+// limit is a target: at least or at most so much of what raw forwarding has, by the median.
+type limit struct {
+	value float64
+	most  bool
+	of    func(of, raw []sample) figures.Series
+}
+
+func (l *limit) String() string {
+	sign := "≥"
+	if l.most {
+		sign = "≤"
+	}
+	return fmt.Sprintf("**%s %s**", sign, figures.Digits(l.value))
+}
+
+// verdict says whether samples reach the limit.
+func (l *limit) verdict(of, raw []sample) string {
+	if m := l.of(of, raw).Median(); m == l.value || m < l.value == l.most {
+		return "met"
+	}
+	return "**missed**"
 }
 
 // markdown writes the page's part: what could not be had, and the tables.
@@ -71,15 +94,16 @@ func (r *results) markdown() string {
 			continue
 		}
 		rate := func(s *sample) float64 { return s.rate(w) }
+		share := func(of, raw []sample) figures.Series { return series(of, rate).By(series(raw, rate)) }
 		shares = append(shares, column{w.Name, w.Name, func(of, raw []sample) string {
-			return spread(series(of, rate).By(series(raw, rate)), 1, "")
-		}, target("≥ ", targets.share[w.Name])})
+			return spread(share(of, raw), 1, "")
+		}, &limit{value: targets.share[w.Name], of: share}})
 		rates = append(rates, column{w.Name, w.Name, func(of, _ []sample) string {
 			if w.Bulk() {
 				return spread(series(of, rate), 1e-6, " MB/s")
 			}
 			return spread(series(of, rate), 1, " /s")
-		}, ""})
+		}, nil})
 	}
 	section("Throughput as a share of raw forwarding in the same round:", shares)
 	section("The same as it was counted, sessions or megabytes of mail data a second:", rates)
@@ -91,24 +115,18 @@ func (r *results) markdown() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func target(sign string, v float64) string {
-	if v == 0 {
-		return ""
-	}
-	return "**" + sign + figures.Digits(v) + "**"
-}
-
 // waiting are the columns of latency.
 func waiting() []column {
 	p50 := func(s *sample) float64 { return s.P50 }
 	p99 := func(s *sample) float64 { return s.P99 }
 	absolute := func(head, workload string, figure func(*sample) float64) column {
-		return column{head, workload, func(of, _ []sample) string { return spread(series(of, figure), 1e6, " µs") }, ""}
+		return column{head, workload, func(of, _ []sample) string { return spread(series(of, figure), 1e6, " µs") }, nil}
 	}
-	ratio := func(head string, figure func(*sample) float64, limit float64) column {
+	ratio := func(head string, figure func(*sample) float64, most float64) column {
+		times := func(of, raw []sample) figures.Series { return series(of, figure).By(series(raw, figure)) }
 		return column{head, load.Commands, func(of, raw []sample) string {
-			return spread(series(of, figure).By(series(raw, figure)), 1, " ×")
-		}, target("≤ ", limit)}
+			return spread(times(of, raw), 1, " ×")
+		}, &limit{value: most, most: true, of: times}}
 	}
 	return []column{
 		absolute("p50", load.Commands, p50), ratio("p50 to raw", p50, targets.p50),
@@ -135,45 +153,64 @@ func (r *results) processor() (columns []column) {
 		columns = append(columns,
 			column{"program, " + w.Name, w.Name, func(of, _ []sample) string {
 				return fmt.Sprintf("%.3f s %s", series(of, program).Median(), unit)
-			}, ""},
+			}, nil},
 			column{"machine, " + w.Name, w.Name, func(of, raw []sample) string {
 				more := make(figures.Series, len(of))
 				for i := range of {
 					more[i] = machine(&of[i]) - machine(&raw[i])
 				}
 				return fmt.Sprintf("%+.3f s", more.Median())
-			}, ""})
+			}, nil})
 	}
 	return columns
 }
 
-// table writes one table, a row for each subject, with the targets below keepword's name.
+// table writes one table, a row for each subject, and behind them the targets and whether
+// keepword with its defaults reaches them.
 func (r *results) table(columns []column) string {
 	var t table
 	head := []string{""}
-	limits := []string{"**target of keepword**"}
 	for _, c := range columns {
-		head, limits = append(head, c.head), append(limits, c.target)
+		head = append(head, c.head)
 	}
 	t.head(head...)
+	limits, verdicts := []string{"**target of keepword**"}, []string{defaults}
 	for i, sub := range r.subjects {
 		cells := []string{sub.name}
 		for _, c := range columns {
 			of, failed := r.column(i, c.workload)
 			raw, rawFailed := r.column(0, c.workload)
+			text, verdict := "", ""
 			switch {
 			case failed > 0:
-				cells = append(cells, fmt.Sprintf("**invalid**: %d sessions failed", failed))
+				text = fmt.Sprintf("**invalid**: %d sessions failed", failed)
 			case rawFailed > 0:
-				cells = append(cells, "**invalid**: nothing to compare with")
+				text = "**invalid**: nothing to compare with"
 			default:
-				cells = append(cells, c.cell(of, raw))
+				if text = c.cell(of, raw); c.limit != nil {
+					verdict = c.limit.verdict(of, raw)
+				}
+			}
+			cells = append(cells, text)
+			if sub.name == defaults {
+				verdicts = append(verdicts, verdict)
 			}
 		}
 		t.row(cells...)
 	}
-	if slices.ContainsFunc(limits[1:], func(l string) bool { return l != "" }) {
-		t.row(limits...)
+	if !slices.ContainsFunc(columns, func(c column) bool { return c.limit != nil }) {
+		return t.String()
+	}
+	for _, c := range columns {
+		text := ""
+		if c.limit != nil {
+			text = c.limit.String()
+		}
+		limits = append(limits, text)
+	}
+	t.row(limits...)
+	if len(verdicts) > 1 {
+		t.row(verdicts...)
 	}
 	return t.String()
 }

@@ -34,6 +34,28 @@ func TestAShareIsOfRawForwardingInTheSameRound(t *testing.T) {
 	}
 }
 
+func TestATargetIsMetByTheMedianOrMissed(t *testing.T) {
+	for _, c := range []struct {
+		share float64
+		want  string
+	}{{0.94, "**missed**"}, {0.95, "met"}, {0.96, "met"}} {
+		r := sampled(load.Workloads[0], [2]sample{sessions(100), sessions(100)}, [2]sample{sessions(100 * c.share), sessions(100 * c.share)})
+		r.subjects[1].name = defaults
+		if want := "**≥ 0.950** |\n| " + defaults + " | " + c.want + " |"; !strings.Contains(r.markdown(), want) {
+			t.Errorf("%g: no %q in\n%s", c.share, want, r.markdown())
+		}
+	}
+	// A wait is to be short.
+	r := sampled(load.Workloads[4], [2]sample{sessions(1), sessions(1)}, [2]sample{sessions(1), sessions(1)})
+	r.subjects[1].name = defaults
+	for i := range r.samples[1][0] {
+		r.samples[1][0][i].P99 *= 1.31
+	}
+	if want := "| " + defaults + " |  | met |  | **missed** |"; !strings.Contains(r.markdown(), want) {
+		t.Errorf("no %q in\n%s", want, r.markdown())
+	}
+}
+
 func TestProcessorTimeIsForAThousandSessionsAndTheMachinesIsMoreThanRaw(t *testing.T) {
 	text := sampled(load.Workloads[0], [2]sample{sessions(2000), sessions(2000)}, [2]sample{sessions(1000), sessions(1000)}).markdown()
 	if want := "| other | 1.000 s a thousand sessions | +2.000 s |"; !strings.Contains(text, want) {

@@ -24,7 +24,8 @@ const (
 	FollowAwaitAWAIT_MAIL_DATA  FollowAwait = 5
 	FollowAwaitAWAIT_END_REPLY  FollowAwait = 6
 	FollowAwaitAWAIT_QUIT_REPLY FollowAwait = 7
-	FollowAwaitAWAIT_NOTHING    FollowAwait = 8
+	FollowAwaitAWAIT_TLS_REPLY  FollowAwait = 8
+	FollowAwaitAWAIT_NOTHING    FollowAwait = 9
 )
 
 type FollowConn struct {
@@ -65,7 +66,7 @@ type FollowFlow struct {
 	Place    uint8
 	Scale    [2]uint8
 	Fin      uint8
-	Unused   uint8
+	Offered  uint8
 	Next     [2]uint32
 	Acked    [2]uint32
 	Diverted uint16
@@ -74,7 +75,7 @@ type FollowFlow struct {
 	Octets   [2]uint64
 	Logged   uint64
 	Epoch    uint32
-	Zero     uint32
+	Scaled   uint32
 }
 
 type FollowGrant struct {
@@ -115,6 +116,8 @@ type FollowRecord struct {
 	Octets  [2]uint64
 	Next    uint32
 	Acked   uint32
+	Owner   uint32
+	Zero    uint32
 }
 
 type FollowScratch struct {

@@ -54,8 +54,11 @@ type Passage struct {
 	// Packets and Octets count IP packets to the server and to the client.
 	Packets [2]uint32
 	Octets  [2]uint64
-	// Next is the sequence number of the next octet of the packet's direction, and Acked the
-	// one up to which its receiver has acknowledged them.
+	// Followed says that the dialogue was the kernel's to follow, Exempt that all of it was let
+	// through. With neither the packet is one that goes by beside what comes up.
+	Followed, Exempt bool
+	// Next is the sequence number of the next octet of the packet's direction, where Followed
+	// or Exempt is set; with Followed, Acked is up to where its receiver has acknowledged them.
 	Next, Acked uint32
 }
 

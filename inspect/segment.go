@@ -32,12 +32,12 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	case s.phase == killed:
 		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.RST):
-		if pk.Passed {
+		if pk.Before.Exempt {
 			s.half[d].caughtUp(pk.Before.Next)
 		}
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
-		if pk.Passed {
+		if pk.Before.Exempt {
 			s.half[d].caughtUp(pk.Before.Next)
 		}
 		s.half[d].follow(seqnum.Value(v.Seq), end)
@@ -115,7 +115,7 @@ func (s *session) endedClass() flow.Class {
 func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) verdict.Kind {
 	s, v := &e.Value, p.view
 	h := &s.half[d]
-	if pk.Passed {
+	if pk.Before.Followed {
 		p.acknowledged(h, seqnum.Value(pk.Before.Acked))
 	}
 	if !h.opened { // in its middle, or the other SYN was missed

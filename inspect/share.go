@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"keepword/dataplane"
+	"keepword/inspect/packet"
 	"keepword/inspect/seqnum"
 	"keepword/inspect/smtp"
 	"keepword/inspect/starttls"
@@ -31,8 +32,10 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 	s := &p.entry.Value
 	if pk.Passed {
 		p.arrears(s, pk)
-		if s.phase == dialogue && s.half[toServer].met {
+		if pk.Before.Followed && s.phase == dialogue {
 			s.share = max(s.share, followed)
+		}
+		if p.follows && (pk.Before.Followed || pk.Before.Exempt) {
 			p.grantServer(s)
 		}
 	} else {
@@ -112,11 +115,12 @@ func (p *Pipeline) forsake(s *session) {
 	}
 }
 
-// grantServer has the dialogues of a server followed from their greeting on, once one was
-// followed to a reply: the kernel sees both directions, with the addresses that we see, and to
-// the EHLO reply nothing was to be done, nor is to the next.
+// grantServer has the dialogues of a server followed from their greeting on, once the kernel
+// has seen octets, or the end, of one that came from it: it sees both directions, with the
+// addresses that we see. To its EHLO reply nothing was to be done, nor is to the next.
 func (p *Pipeline) grantServer(s *session) {
-	if !p.follows || s.direction(p.fromLow) != toClient || len(p.view.Payload) == 0 || s.recall.has(hidesOffer|trying) {
+	if s.direction(p.fromLow) != toClient || len(p.view.Payload) == 0 && !p.view.Flags.Has(packet.FIN) ||
+		!s.rules.Followable || s.editsCommands() || s.recall.has(trying) || s.reported != 0 || !s.led.Introduced() {
 		return
 	}
 	server := s.server()

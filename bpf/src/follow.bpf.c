@@ -328,6 +328,8 @@ static __always_inline void head(struct record *r, struct flow *f, struct __sk_b
 	r->octets[1] = f->octets[1];
 	r->next = f->next[g->dir & 1];
 	r->acked = f->acked[g->dir & 1];
+	r->owner = f->owner;
+	r->zero = 0;
 }
 
 /* written notes that a record was made. */
@@ -350,13 +352,50 @@ static __always_inline bool load(struct __sk_buff *skb, struct segment *g, struc
 	return true;
 }
 
-/* record_small logs the packet in c. */
-static __always_inline bool record_small(const struct settings *set, struct flow *f, struct __sk_buff *skb,
-					 struct segment *g, struct scratch *c)
+/* clamp lowers a window that promises more than inspection can keep (RFC 9293 section 3.8.6:
+ * its right edge moves with the acknowledgement, and so never shrinks). */
+__noinline bool clamp(struct __sk_buff *skb, struct flow *f, struct segment *g)
 {
-	__u32 i = worker(set, &g->conn), n = g->size;
-	void *log = bpf_map_lookup_elem(&logs, &i);
+	__u32 zero = 0;
+	struct settings *set = bpf_map_lookup_elem(&control, &zero);
+	__be16 from, to;
+	__u8 shift;
 
+	if (!set || !f || !g)
+		return false;
+	shift = f->scale[g->dir & 1] & 15;
+	if (!set->window || (__u32)g->window << shift <= set->window)
+		return true;
+	from = bpf_htons(g->window);
+	to = bpf_htons(set->window >> shift);
+	if (bpf_l4_csum_replace(skb, g->tcp + offsetof(struct tcphdr, check), from, to, sizeof to) ||
+	    bpf_skb_store_bytes(skb, g->tcp + offsetof(struct tcphdr, window), &to, sizeof to, 0))
+		return false;
+	return true;
+}
+
+/* ready copies a small packet to struct scratch, and says that its checksum is right. */
+__noinline bool ready(struct __sk_buff *skb, struct segment *g)
+{
+	__u32 zero = 0;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+
+	return c && g && load(skb, g, c) && (vouched(skb) || sound(c, g));
+}
+
+/* tell logs the small packet in struct scratch. */
+__noinline bool tell(struct __sk_buff *skb, struct flow *f, struct segment *g)
+{
+	__u32 zero = 0, i, n;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	struct settings *set = bpf_map_lookup_elem(&control, &zero);
+	void *log;
+
+	if (!set || !c || !f || !g)
+		return false;
+	i = worker(set, &g->conn);
+	n = g->size;
+	log = bpf_map_lookup_elem(&logs, &i);
 	if (!log || n > SMALL)
 		return false;
 	head(&c->record, f, skb, g);
@@ -489,148 +528,174 @@ __noinline __u32 next_line(struct scratch *c, __u32 at, __u32 end)
 #define LINE 512
 #define GROUP 32
 
-/* commands follows the client's octets from at up to end: whole lines of commands that change
- * nothing by themselves, the last of which may be one that does. */
-__noinline bool commands(struct flow *f, struct scratch *c, __u32 at, __u32 end, enum form form)
+/* command returns what the client waits for behind a command line: AWAIT_REPLY where it changes
+ * nothing, AWAIT_NOTHING where the command is not one of these. */
+__noinline __u32 command(struct scratch *c, __u32 at, __u32 length)
 {
-	__u8 pending = 0, await = AWAIT_COMMAND;
+	__u32 verb;
+	__u8 behind;
 
-	if (!f || !c)
-		return false;
-	for (int i = 0; i < GROUP; i++) {
-		__u32 next, verb, length;
-
-		if (at == end) {
-			f->pending = pending;
-			f->await = await;
-			return true;
-		}
-		if (await != AWAIT_COMMAND)
-			return false; /* nothing may stand behind it */
-		next = form == ONE_LINE ? end : next_line(c, at, end);
-		length = next - at;
-		if (!next || length < 6 || length > LINE)
-			return false;
-		verb = word(c, at) & UPPER;
-		switch (verb) {
-		case WORD('M', 'A', 'I', 'L'):
-			if (length < 14 || (word(c, at + 5) & UPPER) != WORD('F', 'R', 'O', 'M') ||
-			    OCTET(c, at + 4) != ' ' || OCTET(c, at + 9) != ':' || OCTET(c, at + 10) != '<')
-				return false;
-			pending++;
-			break;
-		case WORD('R', 'C', 'P', 'T'):
-			if (length < 12 || OCTET(c, at + 4) != ' ' || (OCTET(c, at + 5) & 0xdf) != 'T' ||
-			    (OCTET(c, at + 6) & 0xdf) != 'O' || OCTET(c, at + 7) != ':' || OCTET(c, at + 8) != '<')
-				return false;
-			pending++;
-			break;
-		case WORD('R', 'S', 'E', 'T'):
-		case WORD('N', 'O', 'O', 'P'):
-			if (length != 6)
-				return false;
-			pending++;
-			break;
-		case WORD('D', 'A', 'T', 'A'):
-			if (length != 6)
-				return false;
-			await = AWAIT_DATA_REPLY;
-			break;
-		case WORD('Q', 'U', 'I', 'T'):
-			if (length != 6)
-				return false;
-			await = AWAIT_QUIT_REPLY;
-			break;
-		case WORD('E', 'H', 'L', 'O'):
-			if (length < 8 || OCTET(c, at + 4) != ' ' || pending)
-				return false;
-			await = AWAIT_EHLO_REPLY;
-			break;
-		default:
-			return false;
-		}
-		at = next;
+	if (!c || length < 6 || length > LINE)
+		return AWAIT_NOTHING;
+	verb = word(c, at) & UPPER;
+	behind = OCTET(c, at + 4);
+	if (length == 6) {
+		if (verb == WORD('D', 'A', 'T', 'A'))
+			return AWAIT_DATA_REPLY;
+		if (verb == WORD('Q', 'U', 'I', 'T'))
+			return AWAIT_QUIT_REPLY;
+		return verb == WORD('R', 'S', 'E', 'T') || verb == WORD('N', 'O', 'O', 'P') ? AWAIT_REPLY : AWAIT_NOTHING;
 	}
-	return false;
+	if (verb == WORD('E', 'H', 'L', 'O') && behind == ' ')
+		return AWAIT_EHLO_REPLY;
+	if (verb == WORD('M', 'A', 'I', 'L') && behind == ' ' && (word(c, at + 5) & UPPER) == WORD('F', 'R', 'O', 'M') &&
+	    OCTET(c, at + 9) == ':' && OCTET(c, at + 10) == '<')
+		return AWAIT_REPLY;
+	if (verb == WORD('R', 'C', 'P', 'T') && (word(c, at + 4) & 0xffdfdfff) == WORD(' ', 'T', 'O', ':') && OCTET(c, at + 8) == '<')
+		return AWAIT_REPLY;
+	/* RFC 3207 section 4: no parameter. */
+	if (length == 10 && verb == WORD('S', 'T', 'A', 'R') && (word(c, at + 4) & UPPER) == WORD('T', 'T', 'L', 'S'))
+		return AWAIT_TLS_REPLY;
+	return AWAIT_NOTHING;
 }
 
-/* ehlo_reply says that the octets are one positive reply to EHLO: each line begins with 250-,
- * the last with 250 and a blank. */
-__noinline bool ehlo_reply(struct scratch *c, __u32 at, __u32 end)
-{
-	if (!c)
-		return false;
-	for (int i = 0; i < 64; i++) {
-		__u32 next = next_line(c, at, end), code;
+/* talk is what one packet says. */
+struct talk {
+	__u32 at, end; /* octets that are not read yet */
+	enum form form;
+	__u32 pending, await, offered;
+};
 
-		if (!next || next - at > LINE)
-			return false;
-		code = word(c, at);
-		if (code == WORD('2', '5', '0', ' '))
-			return next == end;
-		if (code != WORD('2', '5', '0', '-'))
-			return false;
-		at = next;
+/* next_command reads a command. It returns 1 where there is none, or one after which none may
+ * stand. */
+static long next_command(__u32 i, struct talk *t)
+{
+	__u32 zero = 0, next, await;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!c || t->at == t->end)
+		return 1;
+	next = t->form == ONE_LINE ? t->end : next_line(c, t->at, t->end);
+	if (!next)
+		return 1;
+	await = command(c, t->at, next - t->at);
+	if (await == AWAIT_REPLY) {
+		t->pending++;
+		t->at = next;
+		return 0;
 	}
-	return false;
+	if (await == AWAIT_NOTHING || (await == AWAIT_EHLO_REPLY && t->pending) ||
+	    (await == AWAIT_TLS_REPLY && (t->pending || !t->offered)))
+		return 1;
+	t->await = await;
+	t->at = next;
+	return 1;
+}
+
+/* commands follows the client's octets from at up to end: whole lines of commands that change
+ * nothing by themselves, the last of which may be one that does. */
+static __always_inline bool commands(struct flow *f, __u32 at, __u32 end, enum form form)
+{
+	struct talk t = { .at = at, .end = end, .form = form, .await = AWAIT_COMMAND, .offered = f->offered };
+
+	f->offered = false;
+	bpf_loop(GROUP, next_command, &t, 0);
+	if (t.at != end)
+		return false;
+	f->pending = t.pending;
+	f->await = t.await;
+	return true;
+}
+
+/* next_offer reads a line of a positive reply to EHLO. It returns 1 behind the last, or where
+ * there is none. */
+static long next_offer(__u32 i, struct talk *t)
+{
+	__u32 zero = 0, next, code;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!c)
+		return 1;
+	next = next_line(c, t->at, t->end);
+	if (!next || next - t->at < 6 || next - t->at > LINE)
+		return 1;
+	code = word(c, t->at);
+	if (code != WORD('2', '5', '0', ' ') && code != WORD('2', '5', '0', '-'))
+		return 1;
+	if (i && next - t->at == 14 && (word(c, t->at + 4) & UPPER) == WORD('S', 'T', 'A', 'R') &&
+	    (word(c, t->at + 8) & UPPER) == WORD('T', 'T', 'L', 'S'))
+		t->offered = true;
+	t->at = next;
+	if (code == WORD('2', '5', '0', '-'))
+		return 0;
+	t->await = AWAIT_COMMAND;
+	return 1;
+}
+
+/* The most lines of an EHLO reply. */
+#define OFFERS 64
+
+/* ehlo_reply says that the octets are one positive reply to EHLO: each line begins with 250-,
+ * the last with 250 and a blank. It notes whether a line offers STARTTLS. */
+static __always_inline bool ehlo_reply(struct flow *f, __u32 at, __u32 end)
+{
+	struct talk t = { .at = at, .end = end, .await = AWAIT_EHLO_REPLY };
+
+	bpf_loop(OFFERS, next_offer, &t, 0);
+	if (t.at != end || t.await != AWAIT_COMMAND)
+		return false;
+	f->offered = t.offered;
+	f->await = AWAIT_COMMAND;
+	return true;
+}
+
+/* next_reply reads a reply of one line. It returns 1 where there is none that is awaited. */
+static long next_reply(__u32 i, struct talk *t)
+{
+	__u32 zero = 0, next, code;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!c || t->at == t->end)
+		return 1;
+	next = t->form == ONE_LINE ? t->end : next_line(c, t->at, t->end);
+	if (!next || next - t->at < 6 || next - t->at > LINE)
+		return 1;
+	code = word(c, t->at);
+	if (t->pending) {
+		if (code != WORD('2', '5', '0', ' '))
+			return 1;
+		t->pending--;
+	} else if (t->await == AWAIT_GREETING && code == WORD('2', '2', '0', ' ')) {
+		t->await = AWAIT_COMMAND;
+	} else if (t->await == AWAIT_DATA_REPLY && code == WORD('3', '5', '4', ' ')) {
+		t->await = AWAIT_MAIL_DATA;
+	} else if (t->await == AWAIT_END_REPLY && code == WORD('2', '5', '0', ' ')) {
+		t->await = AWAIT_COMMAND;
+	} else if (t->await == AWAIT_TLS_REPLY && code == WORD('2', '2', '0', ' ')) {
+		t->await = AWAIT_NOTHING;
+	} else if (t->await == AWAIT_QUIT_REPLY && code == WORD('2', '2', '1', ' ')) {
+		t->await = AWAIT_NOTHING;
+	} else {
+		return 1;
+	}
+	t->at = next;
+	return 0;
 }
 
 /* replies follows the server's octets: as many whole replies of one line as are awaited, or
  * fewer. */
-__noinline bool replies(struct flow *f, struct scratch *c, __u32 at, __u32 end, enum form form)
+static __always_inline bool replies(struct flow *f, __u32 at, __u32 end, enum form form)
 {
-	__u8 pending, await;
+	struct talk t = { .at = at, .end = end, .form = form, .await = f->await, .pending = f->pending };
 
-	if (!f || !c)
+	bpf_loop(GROUP + 1, next_reply, &t, 0);
+	if (t.at != end)
 		return false;
-	pending = f->pending;
-	await = f->await;
-	for (int i = 0; i < GROUP + 1; i++) {
-		__u32 next, code;
-
-		if (at == end) {
-			f->pending = pending;
-			f->await = await;
-			return true;
-		}
-		next = form == ONE_LINE ? end : next_line(c, at, end);
-		if (!next || next - at < 6 || next - at > LINE)
-			return false;
-		code = word(c, at);
-		at = next;
-		if (pending) {
-			if (code != WORD('2', '5', '0', ' '))
-				return false;
-			pending--;
-			continue;
-		}
-		switch (await) {
-		case AWAIT_GREETING:
-			if (code != WORD('2', '2', '0', ' '))
-				return false;
-			await = AWAIT_COMMAND;
-			break;
-		case AWAIT_DATA_REPLY:
-			if (code != WORD('3', '5', '4', ' '))
-				return false;
-			await = AWAIT_MAIL_DATA;
-			f->place = LINE_START;
-			break;
-		case AWAIT_END_REPLY:
-			if (code != WORD('2', '5', '0', ' '))
-				return false;
-			await = AWAIT_COMMAND;
-			break;
-		case AWAIT_QUIT_REPLY:
-			if (code != WORD('2', '2', '1', ' '))
-				return false;
-			await = AWAIT_NOTHING;
-			break;
-		default:
-			return false;
-		}
-	}
-	return false;
+	if (t.await == AWAIT_MAIL_DATA)
+		f->place = LINE_START;
+	f->pending = t.pending;
+	f->await = t.await;
+	return true;
 }
 
 /* mail_run reads a run of mail data, and returns the place behind it. */
@@ -770,31 +835,10 @@ static __always_inline bool speak(const struct settings *set, struct flow *f, st
 	if (form == NOT_TEXT)
 		return false;
 	if (g->dir == TO_SERVER)
-		return f->await == AWAIT_COMMAND && !f->pending && commands(f, c, at, end, form);
-	if (f->await == AWAIT_EHLO_REPLY) {
-		if (f->pending || !granted(set, &g->conn) || !ehlo_reply(c, at, end))
-			return false;
-		f->await = AWAIT_COMMAND;
-		return true;
-	}
-	return replies(f, c, at, end, form);
-}
-
-/* clamp lowers a window that promises more than inspection can keep (RFC 9293 section 3.8.6:
- * its right edge moves with the acknowledgement, and so never shrinks). */
-static __always_inline bool clamp(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
-{
-	__u8 shift = f->scale[g->dir & 1] & 15;
-	__be16 from, to;
-
-	if (!set->window || (__u32)g->window << shift <= set->window)
-		return true;
-	from = bpf_htons(g->window);
-	to = bpf_htons(set->window >> shift);
-	if (bpf_l4_csum_replace(skb, g->tcp + offsetof(struct tcphdr, check), from, to, sizeof to) ||
-	    bpf_skb_store_bytes(skb, g->tcp + offsetof(struct tcphdr, window), &to, sizeof to, 0))
-		return false;
-	return true;
+		return f->await == AWAIT_COMMAND && !f->pending && commands(f, at, end, form);
+	if (f->await == AWAIT_EHLO_REPLY)
+		return !f->pending && granted(set, &g->conn) && ehlo_reply(f, at, end);
+	return replies(f, at, end, form);
 }
 
 struct attempt {
@@ -884,7 +928,7 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 		return COUNT_ORDER;
 	if (set->window && g->seq + length - f->acked[d] > set->window)
 		return COUNT_ORDER; /* more than is kept for comparison */
-	if (!clamp(set, f, skb, g))
+	if (!clamp(skb, f, g))
 		return COUNT_HEADERS;
 	if (g->size > SMALL - 4) {
 		decision r = follow_large(set, f, skb, g);
@@ -895,13 +939,11 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 		f->fin |= ends << d;
 	} else {
 		c = bpf_map_lookup_elem(&scratches, &zero);
-		if (!c || !load(skb, g, c))
-			return COUNT_LARGE;
-		if (!vouched(skb) && !sound(c, g))
+		if (!c || !ready(skb, g))
 			return COUNT_CHECKSUM;
 		if (length && !speak(set, f, g, c))
 			return COUNT_WORDS;
-		if (!record_small(set, f, skb, g, c))
+		if (!tell(skb, f, g))
 			return COUNT_LOG_FULL;
 		f->next[d] += length + ends;
 		f->fin |= ends << d;
@@ -916,16 +958,14 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 static __always_inline decision pass(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
 	__u8 d = g->dir & 1;
-	__u32 zero = 0, end = g->seq + g->size - g->headers;
+	__u32 end = g->seq + g->size - g->headers;
 
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */
 	if (g->flags & (FIN | RST) || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
-		struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
-
-		if (!c || !load(skb, g, c))
-			return COUNT_LARGE;
-		if (!record_small(set, f, skb, g, c))
+		if (!ready(skb, g))
+			return COUNT_CHECKSUM;
+		if (!tell(skb, f, g))
 			return COUNT_LOG_FULL;
 	} else {
 		note(f, g);
@@ -959,6 +999,7 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 		f->acked[1] = r->acked[1];
 		f->scale[0] = r->scale[0];
 		f->scale[1] = r->scale[1];
+		f->scaled = true;
 	}
 	f->next[0] = r->next[0];
 	f->next[1] = r->next[1];
@@ -980,13 +1021,25 @@ static __always_inline bool acknowledges(const struct settings *set, struct flow
 		return false;
 	if (g->ack == next && g->ack != acked && f->await != AWAIT_MAIL_DATA)
 		return false;
-	if (!vouched(skb) || !clamp(set, f, skb, g))
+	if (!vouched(skb) || !clamp(skb, f, g))
 		return false;
 	if ((__s32)(g->ack - acked) > 0) /* an older one that is written over it is no harm */
 		f->acked[!d] = g->ack;
 	__sync_fetch_and_add(&f->packets[d], 1);
 	__sync_fetch_and_add(&f->octets[d], g->size);
 	count(COUNT_SILENT, 1);
+	return true;
+}
+
+/* beside lets the bare acknowledgements of a connection through that is inspection's: they carry
+ * nothing, and inspection learns of each. */
+static __always_inline bool beside(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
+{
+	if (g->flags != ACK || g->size != g->headers || g->odd || !f->scaled || f->epoch != set->epoch || !alive(set, &g->conn))
+		return false;
+	if (!clamp(skb, f, g) || !ready(skb, g) || !tell(skb, f, g))
+		return false;
+	count(COUNT_FOLLOWED, 1);
 	return true;
 }
 
@@ -1032,6 +1085,8 @@ static __always_inline decision owned(const struct settings *set, struct flow *f
 		d = follow(set, f, skb, g);
 	else if (f->owner == OWNER_PASS)
 		d = pass(set, f, skb, g);
+	else if (beside(set, f, skb, g))
+		d = PASS;
 	if (d != PASS) {
 		if (f->owner == OWNER_FOLLOW)
 			hand_back(set, f, skb, g);
@@ -1141,8 +1196,8 @@ static __always_inline decision open(const struct settings *set, struct __sk_buf
 		return COUNT_UNKNOWN;
 	o = &c->opening;
 	__builtin_memset(o, 0, sizeof *o);
-	if (granted(set, &g->conn) && alive(set, &g->conn) && g->headers == g->size && g->flags == SYN && load(skb, g, c) &&
-	    (vouched(skb) || sound(c, g)) && options(c, g, &scale) && keep_headers(o, TO_SERVER, c, g)) {
+	if (granted(set, &g->conn) && alive(set, &g->conn) && g->headers == g->size && g->flags == SYN && ready(skb, g) &&
+	    options(c, g, &scale) && keep_headers(o, TO_SERVER, c, g)) {
 		o->seq[TO_SERVER] = g->seq;
 		o->scale[TO_SERVER] = scale;
 		if (!bpf_map_update_elem(&openings, &g->conn, o, BPF_ANY)) {
@@ -1171,7 +1226,7 @@ static __always_inline decision establish(const struct settings *set, struct __s
 		return COUNT_UNKNOWN;
 	f = fresh(c);
 	if (g->dir == TO_CLIENT && (g->flags & (SYN | ACK | RST | FIN)) == (SYN | ACK) && g->ack == o->seq[TO_SERVER] + 1 &&
-	    g->headers == g->size && load(skb, g, c) && (vouched(skb) || sound(c, g)) && options(c, g, &scale) &&
+	    g->headers == g->size && ready(skb, g) && options(c, g, &scale) &&
 	    (!o->answered || o->seq[TO_CLIENT] == g->seq) && keep_headers(o, TO_CLIENT, c, g)) {
 		o->seq[TO_CLIENT] = g->seq;
 		o->scale[TO_CLIENT] = scale;
@@ -1193,6 +1248,7 @@ static __always_inline decision establish(const struct settings *set, struct __s
 		f->acked[1] = o->seq[TO_CLIENT];
 		f->scale[0] = o->scale[TO_SERVER];
 		f->scale[1] = o->scale[TO_CLIENT];
+		f->scaled = true;
 	}
 	bpf_map_delete_elem(&openings, &g->conn);
 	return bpf_map_update_elem(&flows, &g->conn, f, BPF_NOEXIST) ? COUNT_UNKNOWN : COUNT_OWNED;

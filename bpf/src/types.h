@@ -44,7 +44,8 @@ enum await {
 	AWAIT_MAIL_DATA,
 	AWAIT_END_REPLY, /* to the end of mail data */
 	AWAIT_QUIT_REPLY,
-	AWAIT_NOTHING, /* 221 was said */
+	AWAIT_TLS_REPLY,
+	AWAIT_NOTHING, /* 221 was said, or 220 to STARTTLS */
 };
 
 /* Where in a line the next octet stands. */
@@ -65,7 +66,7 @@ struct flow {
 	__u8 place;
 	__u8 scale[2];
 	__u8 fin; /* bit 1 << direction */
-	__u8 unused;
+	__u8 offered; /* the last that was said is an EHLO reply that offers STARTTLS */
 	__u32 next[2];  /* sequence number of the next octet of each direction */
 	__u32 acked[2]; /* what its receiver acknowledged */
 	__u16 diverted; /* packets that were left to the queue, modulo 2^16 */
@@ -75,7 +76,7 @@ struct flow {
 	__u64 octets[2];
 	__u64 logged; /* when the last record was made, nanoseconds since boot */
 	__u32 epoch;  /* the settings', when it became the program's */
-	__u32 zero;
+	__u32 scaled; /* the window scales are known: it was the program's once */
 };
 
 /* opening is a connection whose server is granted and which is not established: that it
@@ -133,6 +134,8 @@ struct record {
 	__u64 octets[2];
 	__u32 next;  /* before this packet: its direction's next octet */
 	__u32 acked; /* and up to where that was acknowledged */
+	__u32 owner; /* OWNER_FOLLOW: both are known, OWNER_PASS: the first is */
+	__u32 zero;
 	/* The packet follows. */
 };
 

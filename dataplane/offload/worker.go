@@ -42,7 +42,8 @@ const (
 	recordOctets  = 24
 	recordNext    = 40
 	recordAcked   = 44
-	recordHead    = 48
+	recordOwner   = 48
+	recordHead    = 56
 )
 
 // lookInterval is how often clocks are compared, and the program is told that the log is read.
@@ -76,6 +77,12 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 				Next:    u32(recordNext),
 				Acked:   u32(recordAcked),
 			},
+		}
+		switch bpf.FollowOwner(u32(recordOwner)) {
+		case bpf.FollowOwnerOWNER_FOLLOW:
+			p.Before.Followed = true
+		case bpf.FollowOwnerOWNER_PASS:
+			p.Before.Exempt = true
 		}
 		if size := int(u32(recordSize)); size > 0 {
 			p.Data = r[recordHead : recordHead+size : recordHead+size]

@@ -1,6 +1,7 @@
 package eve
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ import (
 // The first word is the time of the first thing said, and +N the milliseconds from there to
 // whatever follows, up to the next of its kind.
 const (
-	dialogueTime = "2006-01-02T15:04:05.000Z"
+	dialogueTime = secondLayout + ".000Z"
 
 	wordAuthResponse = "auth-response"
 	wordClientHello  = "ClientHello"
@@ -37,8 +38,13 @@ func Dialogue(said []inspect.Said) string {
 	if len(said) == 0 {
 		return ""
 	}
+	return string(appendDialogue(nil, said, &stamps{zone: time.UTC}))
+}
+
+// appendDialogue appends said, of which there is something. It needs no escapes in JSON.
+func appendDialogue(b []byte, said []inspect.Said, utc *stamps) []byte {
 	start := said[0].Time / int64(time.Millisecond)
-	b := time.UnixMilli(start).UTC().AppendFormat(nil, dialogueTime)
+	b = utc.appendMillis(b, start)
 	at := int64(0)
 	for i := range said {
 		if ms := said[i].Time/int64(time.Millisecond) - start; ms > at {
@@ -47,47 +53,60 @@ func Dialogue(said []inspect.Said) string {
 			b = strconv.AppendInt(b, ms, 10)
 		}
 		b = append(b, ' ')
-		b = append(b, word(&said[i])...)
+		b = appendWord(b, &said[i])
 	}
-	return string(b)
+	return b
 }
 
-func word(s *inspect.Said) string {
+func appendWord(b []byte, s *inspect.Said) []byte {
 	switch s.Kind {
 	case inspect.SaidCommand:
-		return verbWord(s.Verb)
+		return append(b, verbWord(s.Verb)...)
 	case inspect.SaidReply:
-		return replyCode(s.Code)
+		return appendCode(b, s.Code)
 	case inspect.SaidAuthResponse:
-		return wordAuthResponse
+		return append(b, wordAuthResponse...)
 	case inspect.SaidClientHello:
-		return wordClientHello
+		return append(b, wordClientHello...)
 	case inspect.SaidServerHello:
-		return fmt.Sprintf("%s%04x", wordServerHello, s.Version)
+		b = append(b, wordServerHello...)
+		return hex.AppendEncode(b, []byte{byte(s.Version >> 8), byte(s.Version)})
 	case inspect.SaidAlert:
 		if s.ToServer {
-			return wordClientAlert
+			return append(b, wordClientAlert...)
 		}
-		return wordServerAlert
+		return append(b, wordServerAlert...)
 	case inspect.SaidProtected:
-		return wordProtected
+		return append(b, wordProtected...)
 	default:
-		return findingMark + s.Finding.String() + "=" + s.Action.String()
+		b = append(b, findingMark...)
+		b = append(b, s.Finding.String()...)
+		b = append(b, '=')
+		return append(b, s.Action.String()...)
 	}
 }
 
-// verbWord is the verb as one word.
-func verbWord(v protocol.Verb) string { return strings.ReplaceAll(v.String(), " ", "-") }
+// noVerb is the name of what is no verb.
+const noVerb = "invalid"
 
-// verbs are the verbs by their words.
-var verbs = func() map[string]protocol.Verb {
-	const none = "invalid" // the name of what is no verb
-	all := make(map[string]protocol.Verb)
-	for v := protocol.VerbUnknown; v.String() != none; v++ {
-		all[verbWord(v)] = v
+// verbWords are the verbs as one word each, and verbs the verbs by their words.
+var verbWords, verbs = func() (words []string, all map[string]protocol.Verb) {
+	all = make(map[string]protocol.Verb)
+	for v := protocol.VerbUnknown; v.String() != noVerb; v++ {
+		w := strings.ReplaceAll(v.String(), " ", "-")
+		words = append(words, w)
+		all[w] = v
 	}
-	return all
+	return words, all
 }()
+
+// verbWord is the verb as one word.
+func verbWord(v protocol.Verb) string {
+	if int(v) < len(verbWords) {
+		return verbWords[v]
+	}
+	return noVerb
+}
 
 // ParseDialogue is the inverse of Dialogue, to the millisecond.
 func ParseDialogue(text string) ([]inspect.Said, error) {
@@ -134,8 +153,8 @@ func parseWord(w string) (s inspect.Said, ok bool) {
 	if v, ok := verbs[w]; ok {
 		return inspect.Said{Kind: inspect.SaidCommand, ToServer: true, Verb: v}, true
 	}
-	if hex, ok := strings.CutPrefix(w, wordServerHello); ok {
-		n, err := strconv.ParseUint(hex, 16, 16)
+	if version, ok := strings.CutPrefix(w, wordServerHello); ok {
+		n, err := strconv.ParseUint(version, 16, 16)
 		return inspect.Said{Kind: inspect.SaidServerHello, Version: uint16(n)}, err == nil
 	}
 	if f, ok := strings.CutPrefix(w, findingMark); ok {

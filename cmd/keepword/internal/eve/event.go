@@ -11,19 +11,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
 	"keepword/cmd/keepword/internal/catalogue"
 	"keepword/inspect"
 	"keepword/inspect/history"
-	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
 )
-
-// timeLayout is the form of Suricata's timestamps.
-const timeLayout = "2006-01-02T15:04:05.000000-0700"
 
 // Options say what goes into the events. The zero value is fit for replay.
 type Options struct {
@@ -143,16 +138,19 @@ func FlowID(id uint64) int64 {
 
 // encoder turns records into lines. It is used by one goroutine at a time.
 type encoder struct {
-	opt  Options
-	buf  bytes.Buffer
-	json *json.Encoder
+	opt   Options
+	local stamps // in opt.Location
+	utc   stamps
+	flow  []byte // memory of flowEnd
+	buf   bytes.Buffer
+	json  *json.Encoder
 }
 
 func newEncoder(opt Options) *encoder {
 	if opt.Location == nil {
 		opt.Location = time.Local
 	}
-	e := &encoder{opt: opt}
+	e := &encoder{opt: opt, local: stamps{zone: opt.Location}, utc: stamps{zone: time.UTC}}
 	e.json = json.NewEncoder(&e.buf)
 	e.json.SetEscapeHTML(false) // <user@example.org> is no HTML, and is read by people
 	return e
@@ -255,90 +253,18 @@ func packetVerdict(r *inspect.FindingRecord) string {
 	}
 }
 
-// flowEnd returns the line for r, newline included. It is lent until the next call.
+// flowEnd returns the line for r, newline included. It is lent until the next call. The
+// error is that of finding, and always nil.
 func (e *encoder) flowEnd(r *inspect.FlowRecord) ([]byte, error) {
-	ev := e.common(r.Flow, r.End, "flow")
-	ev.Flow = &flow{
-		PktsToServer:  r.ToServer.Packets,
-		PktsToClient:  r.ToClient.Packets,
-		BytesToServer: r.ToServer.Bytes,
-		BytesToClient: r.ToClient.Bytes,
-		Start:         e.time(r.Start),
-		End:           e.time(r.End),
-		Age:           max(0, (r.End-r.Start)/int64(time.Second)),
-		State:         string(r.State),
-		Reason:        string(endReason(r.Reason)),
-		Alerted:       r.Alerted,
-	}
-	if r.Bypassed {
-		// The record does not count what passed unread, so the object stays empty.
-		ev.Flow.Bypassed = &struct{}{}
-		ev.Flow.Bypass = "local"
-		if slices.Contains(r.Steps, starttls.StepOffloaded) {
-			ev.Flow.Bypass = "capture" // the kernel took it before the capture point
-		}
-	}
-	describeProtocols(&ev, r)
-	if e.opt.HideEnvelope {
-		ev.SMTP = newSMTP(r.HELO, "", nil)
-	} else {
-		ev.SMTP = newSMTP(r.HELO, r.MailFrom, r.RcptTo)
-	}
-	ev.Metadata = newMetadata(r)
-	return e.line(&ev)
-}
-
-// endReason maps our reasons to those of Suricata, which has no word for an ordinary
-// end: it logs a closed flow when the short timeout of closed flows has run.
-func endReason(r inspect.EndReason) inspect.EndReason {
-	if r == inspect.EndClosed {
-		return inspect.EndTimeout
-	}
-	return r
-}
-
-// describeProtocols sets app_proto, app_proto_orig and tls.
-func describeProtocols(ev *event, r *inspect.FlowRecord) {
-	ev.AppProto = "smtp"
-	// TLS from the first octet never was SMTP that could be seen.
-	wasSMTP := r.HELO != "" || slices.Contains(r.Steps, starttls.StepAsked)
-	if r.Outcome == starttls.OutcomeUpgraded || slices.Contains(r.Steps, starttls.StepServerHello) {
-		ev.AppProto = "tls"
-		if wasSMTP {
-			ev.AppProtoOrig = "smtp"
-		}
-	}
-	if r.TLSVersion != 0 || r.SNI != "" {
-		ev.TLS = &tls{Version: TLSVersion(r.TLSVersion), SNI: r.SNI}
-		if wasSMTP {
-			ev.TLS.FromProto = "smtp"
-		}
-	}
-}
-
-func newSMTP(helo, mailFrom string, rcptTo []string) *smtp {
-	if helo == "" && mailFrom == "" && len(rcptTo) == 0 {
-		return nil
-	}
-	return &smtp{HELO: helo, MailFrom: mailFrom, RcptTo: rcptTo}
-}
-
-func newMetadata(r *inspect.FlowRecord) *metadata {
-	m := &metadata{FlowVars: []flowVar{{Outcome: r.Outcome.String()}}}
-	for _, s := range r.Steps {
-		m.FlowBits = append(m.FlowBits, s.String())
-	}
-	if r.ReplyCode != 0 {
-		m.FlowVars = append(m.FlowVars, flowVar{Reply: replyCode(r.ReplyCode)})
-	}
-	if d := Dialogue(r.Said); d != "" {
-		m.FlowVars = append(m.FlowVars, flowVar{Dialogue: d})
-	}
-	return m
+	e.flow = e.appendFlow(e.flow[:0], r)
+	return e.flow, nil
 }
 
 // replyCode writes a reply code with its three digits (RFC 5321 section 4.2).
-func replyCode(code int) string { return fmt.Sprintf("%03d", code) }
+func replyCode(code int) string { return string(appendCode(nil, code)) }
+
+// appendCode appends it.
+func appendCode(b []byte, code int) []byte { return appendPadded(b, int64(code), 3) }
 
 // TLSVersion names a version as Suricata does; 0 gives "".
 func TLSVersion(v uint16) string {
@@ -369,10 +295,16 @@ func (e *encoder) common(f inspect.Endpoints, at int64, eventType string) event 
 		PktSrc:      "wire/pcap",
 		CommunityID: CommunityID(client, server),
 	}
-	if f.Iface != 0 && e.opt.Interface != nil {
-		ev.InIface = e.opt.Interface(f.Iface)
-	}
+	ev.InIface = e.iface(f)
 	return ev
+}
+
+// iface returns the name of the interface that f came in by, "" where it is not known.
+func (e *encoder) iface(f inspect.Endpoints) string {
+	if f.Iface == 0 || e.opt.Interface == nil {
+		return ""
+	}
+	return e.opt.Interface(f.Iface)
 }
 
 func ipVersion(a netip.Addr) int {
@@ -383,7 +315,7 @@ func ipVersion(a netip.Addr) int {
 }
 
 func (e *encoder) time(ns int64) string {
-	return time.Unix(0, ns).In(e.opt.Location).Format(timeLayout)
+	return string(e.local.append(nil, ns))
 }
 
 // line encodes ev. Octets of the wire that are no UTF-8 become U+FFFD, and control

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,10 +13,9 @@ import (
 )
 
 const (
-	// queueLength is how many records wait for the writing goroutine at most. It
-	// covers a stall of the disk of about a second at some thousands of sessions a
-	// second; the queue takes about 4 MiB.
-	queueLength = 8192
+	// maxDelay is how long a flow event waits for others, to be written with them. An
+	// alert does not wait, and takes with it what does.
+	maxDelay = 20 * time.Millisecond
 	// patience bounds how long Close and Reopen wait for a destination that takes
 	// no writes, so that a stuck disk or pipe does not keep the daemon from ending.
 	patience = 3 * time.Second
@@ -33,13 +30,9 @@ const (
 type Writer struct {
 	path  string // "" where the log is off, "-" for stdout
 	log   *slog.Logger
-	queue chan record
-	swap  chan *os.File // a new file, from Reopen
+	queue *queue
+	swap  chan reopened // from Reopen
 	done  chan struct{} // closed when the goroutine has ended
-
-	// mu keeps the queue from being closed under a sender.
-	mu     sync.RWMutex
-	closed bool
 
 	overflow    atomic.Uint64 // events that found the queue full, or closed
 	lost        atomic.Uint64 // events that the destination did not take
@@ -47,13 +40,6 @@ type Writer struct {
 }
 
 var _ inspect.Sink = (*Writer)(nil)
-
-// record is a copy of what was lent: exactly one of the two is meant.
-type record struct {
-	isFlow  bool
-	finding inspect.FindingRecord
-	flow    inspect.FlowRecord
-}
 
 // Open starts a Writer. path is a file, appended to and created with mode 0640, its
 // directory made if it is missing; "-" is stdout; "" switches the log off. log takes
@@ -87,45 +73,24 @@ func openFile(path string) (*os.File, error) {
 }
 
 func (w *Writer) start(out *sink, opt Options) {
-	w.queue = make(chan record, queueLength)
-	w.swap = make(chan *os.File)
+	w.queue = newQueue()
+	w.swap = make(chan reopened)
 	w.done = make(chan struct{})
 	go w.run(out, newEncoder(opt))
 }
 
-// Finding queues a copy of r.
+// Finding queues a copy of r, which is written at once.
 func (w *Writer) Finding(r *inspect.FindingRecord) {
-	if w.queue == nil {
-		return
+	if w.queue != nil && !w.queue.putFinding(r) {
+		w.overflow.Add(1)
 	}
-	c := record{finding: *r}
-	c.finding.Said = slices.Clone(r.Said)
-	w.send(c)
 }
 
-// FlowEnd queues a copy of r.
+// FlowEnd queues a copy of r, which is written within 20 milliseconds.
 func (w *Writer) FlowEnd(r *inspect.FlowRecord) {
-	if w.queue == nil {
-		return
+	if w.queue != nil && !w.queue.putFlow(r) {
+		w.overflow.Add(1)
 	}
-	c := record{isFlow: true, flow: *r}
-	c.flow.Steps = slices.Clone(r.Steps)
-	c.flow.RcptTo = slices.Clone(r.RcptTo)
-	c.flow.Said = slices.Clone(r.Said)
-	w.send(c)
-}
-
-func (w *Writer) send(c record) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if !w.closed {
-		select {
-		case w.queue <- c:
-			return
-		default:
-		}
-	}
-	w.overflow.Add(1)
 }
 
 // Dropped returns the number of events that were not written and never will be:
@@ -139,6 +104,12 @@ func (w *Writer) WriteErrors() uint64 { return w.writeErrors.Load() }
 // ErrStuck is returned by Close and Reopen when the destination takes no writes.
 var ErrStuck = errors.New("the destination takes no writes")
 
+// reopened is a new file, and the number of the first batch for it.
+type reopened struct {
+	file *os.File
+	from uint64
+}
+
 // Reopen opens the path again and goes on there, so that a log can be rotated by
 // renaming it (SIGUSR1). On an error the Writer stays with the file that it has. It
 // does nothing for stdout or a log that is off. It must not be called after Close.
@@ -151,7 +122,7 @@ func (w *Writer) Reopen() error {
 		return err
 	}
 	select {
-	case w.swap <- f:
+	case w.swap <- reopened{f, w.queue.seal()}:
 		return nil
 	case <-time.After(patience):
 		return errors.Join(fmt.Errorf("events: reopen %s: %w", w.path, ErrStuck), f.Close())
@@ -164,16 +135,11 @@ func (w *Writer) Close() error {
 	if w.queue == nil {
 		return nil
 	}
-	w.mu.Lock()
-	if !w.closed {
-		w.closed = true
-		close(w.queue)
-	}
-	w.mu.Unlock()
+	w.queue.close()
 	select {
 	case <-w.done:
 	case <-time.After(patience):
-		return fmt.Errorf("events: %s: %w; %d events are still queued", w.path, ErrStuck, len(w.queue))
+		return fmt.Errorf("events: %s: %w; %d events are still queued", w.path, ErrStuck, w.queue.length())
 	}
 	if n := w.lost.Load(); n > 0 {
 		return fmt.Errorf("events: %d events could not be written to %s; see whether its disk is full", n, w.path)
@@ -187,46 +153,71 @@ func (w *Writer) run(out *sink, enc *encoder) {
 	const retryEvery = time.Second
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
-	said := uint64(0) // overflows already reported
-	for {
+	due := time.NewTimer(maxDelay) // what waits must be written
+	defer due.Stop()
+	said := uint64(0)    // overflows already reported
+	var batches []*batch // memory
+	for closed := false; !closed; {
 		select {
-		case c, ok := <-w.queue:
-			if !ok {
-				w.flush(out)
-				w.lost.Add(out.abandon())
-				w.sayOverflow(&said)
-				out.close()
-				return
-			}
-			w.add(out, enc, &c)
-			if !out.failing && (len(w.queue) == 0 || out.full()) {
-				w.flush(out)
-			}
-			if len(w.queue) == 0 {
-				w.sayOverflow(&said)
-			}
-		case f := <-w.swap:
+		case <-w.queue.begun:
+			due.Reset(maxDelay)
+			continue
+		case next := <-w.swap:
+			w.write(out, enc, w.queue.takeSealed(batches[:0], next.from))
 			w.flush(out)
 			w.lost.Add(out.dropTorn())
 			out.close()
-			out.dst, out.keep = f, false
+			out.dst, out.keep = next.file, false
 			w.flush(out)
+			continue
+		case <-w.queue.now:
+		case <-due.C:
 		case <-retry.C:
 			w.flush(out)
 		}
+		batches, closed = w.queue.take(batches[:0])
+		w.write(out, enc, batches)
+		if !out.failing {
+			w.flush(out)
+		}
+		if w.queue.length() == 0 {
+			w.sayOverflow(&said)
+		}
 	}
+	w.flush(out)
+	w.lost.Add(out.abandon())
+	w.sayOverflow(&said)
+	out.close()
 }
 
-func (w *Writer) add(out *sink, enc *encoder, c *record) {
-	var line []byte
-	var err error
-	if c.isFlow {
-		line, err = enc.flowEnd(&c.flow)
-	} else {
-		line, err = enc.finding(&c.finding)
+// write encodes the records of batches into out, and releases these.
+func (w *Writer) write(out *sink, enc *encoder, batches []*batch) {
+	for _, b := range batches {
+		w.add(out, enc, b)
+		w.queue.release(b)
 	}
-	if err != nil || !out.add(line) {
-		w.lost.Add(1)
+	clear(batches)
+}
+
+// add encodes b's records, and writes wherever out is full of them.
+func (w *Writer) add(out *sink, enc *encoder, b *batch) {
+	flows, findings := b.flows, b.findings
+	for _, isFlow := range b.isFlow {
+		var line []byte
+		var err error
+		if isFlow {
+			line, err = enc.flowEnd(&flows[0])
+			flows = flows[1:]
+		} else {
+			line, err = enc.finding(&findings[0])
+			findings = findings[1:]
+		}
+		if err != nil || !out.add(line) {
+			w.lost.Add(1)
+		}
+		if !out.failing && out.full() {
+			w.flush(out)
+		}
 	}
 }
 

@@ -30,8 +30,12 @@ func run(args []string, out, progress io.Writer) error {
 	file := flags.String("o", "", "write the table to this file; where the file has the two marker comments, between them")
 	rounds := flags.Int("rounds", 5, "samples of each figure")
 	flows := flags.Int("flows", 1_000_000, "how many connections are many; the targets are about a million")
+	sessions := flags.Int(idleFlag, 0, "only open so many sessions, leave them idle, and print the memory that is resident then")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *sessions > 0 {
+		return idle(*sessions, out)
 	}
 	if *rounds < 1 || *flows < 1000 {
 		return errors.New("-rounds must be at least 1, and -flows 1000")

@@ -43,7 +43,7 @@ func (b *bench) all() (rows []row, err error) {
 		rows func() ([]row, error)
 	}{
 		{"segments", b.segments}, {"STARTTLS dialogues", b.dialogues}, {"mail data", b.scans}, {"captures", b.captures},
-		{"memory", b.memory}, {"many flows", b.spread}, {"allocations", b.allocations},
+		{"memory", b.memory}, {"idle sessions", b.resident}, {"many flows", b.spread}, {"two workers", b.workers}, {"allocations", b.allocations},
 	} {
 		b.progress(part.name)
 		add, err := part.rows()
@@ -200,25 +200,6 @@ func (b *bench) memory() (rows []row, err error) {
 		rows = append(rows, each, total)
 	}
 	return rows, nil
-}
-
-func (b *bench) spread() (rows []row, err error) {
-	sampled := func(s *spread) sampler {
-		return func() ([]float64, error) { return []float64{s.run(samplePackets / b.part)}, s.check(s.octets) }
-	}
-	const few = 1000
-	s, err := inTurn(b.rounds, sampled(newSpread(newKeepword(few), few)), sampled(newSpread(newKeepword(b.flows), b.flows)),
-		sampled(newSpread(newBaseline(), few)), sampled(newSpread(newBaseline(), b.flows)))
-	if err != nil {
-		return nil, err
-	}
-	kw, base := s[:2], s[2:]
-	cost := func(flows, i int) row {
-		return row{what: "a packet at " + grouped(flows) + " flows", unit: nanoseconds, ours: kw[i][0], by: byGopacket, base: base[i][0]}
-	}
-	return []row{cost(few, 0), cost(b.flows, 1), {
-		what: "cost a packet, " + grouped(b.flows) + " flows to " + grouped(few), unit: times, target: atMost(1.5), ours: kw[1][0].By(kw[0][0]), by: byGopacket, base: base[1][0].By(base[0][0]),
-	}}, nil
 }
 
 func (b *bench) allocations() ([]row, error) {

@@ -43,7 +43,7 @@ func (b *bench) all() (rows []row, err error) {
 		rows func() ([]row, error)
 	}{
 		{"segments", b.segments}, {"STARTTLS dialogues", b.dialogues}, {"mail data", b.scans}, {"captures", b.captures},
-		{"memory", b.memory}, {"idle sessions", b.resident}, {"many flows", b.spread}, {"two workers", b.workers}, {"allocations", b.allocations},
+		{"memory", b.memory}, {"idle sessions", b.resident}, {"many flows", b.spread}, {"memory latency", b.latency}, {"two workers", b.workers}, {"allocations", b.allocations},
 	} {
 		b.progress(part.name)
 		add, err := part.rows()

@@ -25,7 +25,8 @@ const (
 	FollowAwaitAWAIT_END_REPLY  FollowAwait = 6
 	FollowAwaitAWAIT_QUIT_REPLY FollowAwait = 7
 	FollowAwaitAWAIT_TLS_REPLY  FollowAwait = 8
-	FollowAwaitAWAIT_NOTHING    FollowAwait = 9
+	FollowAwaitAWAIT_TLS        FollowAwait = 9
+	FollowAwaitAWAIT_NOTHING    FollowAwait = 10
 )
 
 type FollowConn struct {
@@ -76,6 +77,11 @@ type FollowFlow struct {
 	Logged   uint64
 	Epoch    uint32
 	Scaled   uint32
+	Left     [2]uint16
+	Met      [2]uint8
+	Proven   uint8
+	None2    uint8
+	Proof    [2]uint32
 }
 
 type FollowGrant struct {

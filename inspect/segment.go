@@ -25,6 +25,9 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	}
 	p.flows.Touch(e, p.now, class)
 
+	if pk.Before.Exempt && s.phase == leaving {
+		p.pass(s) // its ends have acknowledged what proves TLS
+	}
 	end, isLast := seqnum.Value(v.Seq).Add(len(v.Payload)), v.Flags.Has(packet.FIN) // before it is cut
 	switch {
 	case v.Flags.Has(packet.SYN):

@@ -92,6 +92,9 @@ func (p *Pipeline) grant(s *session) {
 	case s.phase == passing:
 		s.share = exempted
 		g.Kind = dataplane.GrantPass
+		if was == followed && p.inArrears {
+			return // the kernel sees it too; if it does not, it comes up
+		}
 	case was == notShared && p.followable(s):
 		s.share = entrusted
 		g.Kind = dataplane.GrantFollow

@@ -672,7 +672,7 @@ static long next_reply(__u32 i, struct talk *t)
 	} else if (t->await == AWAIT_END_REPLY && code == WORD('2', '5', '0', ' ')) {
 		t->await = AWAIT_COMMAND;
 	} else if (t->await == AWAIT_TLS_REPLY && code == WORD('2', '2', '0', ' ')) {
-		t->await = AWAIT_NOTHING;
+		t->await = AWAIT_TLS;
 	} else if (t->await == AWAIT_QUIT_REPLY && code == WORD('2', '2', '1', ' ')) {
 		t->await = AWAIT_NOTHING;
 	} else {
@@ -693,6 +693,8 @@ static __always_inline bool replies(struct flow *f, __u32 at, __u32 end, enum fo
 		return false;
 	if (t.await == AWAIT_MAIL_DATA)
 		f->place = LINE_START;
+	if (t.await == AWAIT_TLS)
+		f->left[0] = f->left[1] = f->met[0] = f->met[1] = f->proven = 0;
 	f->pending = t.pending;
 	f->await = t.await;
 	return true;
@@ -821,6 +823,97 @@ static __always_inline bool granted(const struct settings *set, const struct con
 	return epoch && *epoch == set->epoch;
 }
 
+/* Records of TLS (RFC 8446 section 5.1, RFC 5246 section 6.2). */
+enum { CHANGE_CIPHER_SPEC = 20, HANDSHAKE = 22, APPLICATION_DATA = 23 };
+enum { CLIENT_HELLO = 1, SERVER_HELLO = 2 };
+#define RECORD_HEADER 5
+#define RECORD_MOST ((1 << 14) + 2048)
+#define RECORDS 64
+
+struct records {
+	__u32 at, end;
+	__u32 left;
+	__u8 met, others; /* SAID_HELLO, SAID_DATA: of who sends, and of the other end */
+	__u8 hello;       /* what a hello of who sends is */
+};
+
+/* next_record reads a record's header. It returns 1 where there is none, or one that needs a
+ * look. */
+static long next_record(__u32 i, struct records *r)
+{
+	__u32 zero = 0, length, at = r->at;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	__u8 kind;
+
+	if (!c || r->end - at < RECORD_HEADER)
+		return 1;
+	kind = OCTET(c, at);
+	length = OCTET(c, at + 3) << 8 | OCTET(c, at + 4);
+	if (OCTET(c, at + 1) != 3 || OCTET(c, at + 2) > 4 || !length || length > RECORD_MOST)
+		return 1;
+	if (!(r->met & SAID_HELLO)) { /* a hello, whole, and alone in its record */
+		if (kind != HANDSHAKE || r->end - at < RECORD_HEADER + 4 || OCTET(c, at + 5) != r->hello ||
+		    (__u32)OCTET(c, at + 6) << 16 != 0 || ((__u32)OCTET(c, at + 7) << 8 | OCTET(c, at + 8)) + 4 != length ||
+		    length > 1 << 14 || r->end - at < RECORD_HEADER + length)
+			return 1;
+		r->met |= SAID_HELLO;
+	} else if (!(r->others & SAID_HELLO)) {
+		return 1; /* nothing else before the other's */
+	} else if (kind == APPLICATION_DATA) {
+		r->met |= SAID_DATA;
+	} else if (kind != HANDSHAKE && kind != CHANGE_CIPHER_SPEC) {
+		return 1;
+	}
+	at += RECORD_HEADER;
+	if (length >= r->end - at) {
+		r->left = length - (r->end - at);
+		r->at = r->end;
+		return 1;
+	}
+	r->at = at + length;
+	return 0;
+}
+
+/* records follows the octets of a handshake: the hello of the client, that of the server, and
+ * records until both have sent protected data. */
+static __always_inline bool records(struct flow *f, __u8 d, __u32 at, __u32 end)
+{
+	struct records r = {
+		.at = at, .end = end, .met = f->met[d], .others = f->met[!d], .hello = d == TO_SERVER ? CLIENT_HELLO : SERVER_HELLO,
+	};
+
+	if (d == TO_CLIENT && !(r.others & SAID_HELLO))
+		return false;
+	r.left = f->left[d];
+	if (r.left >= end - at) {
+		f->left[d] -= end - at;
+		return true;
+	}
+	r.at += r.left;
+	r.left = 0;
+	bpf_loop(RECORDS, next_record, &r, 0);
+	if (r.at != end)
+		return false;
+	f->left[d] = r.left;
+	f->met[d] = r.met;
+	return true;
+}
+
+/* prove notes where both ends have sent protected data, and once both have acknowledged what
+ * proves it, the connection is nobody's: until then it may come again in another form. */
+static __always_inline void prove(struct flow *f)
+{
+	if (f->await != AWAIT_TLS || !(f->met[0] & f->met[1] & SAID_DATA))
+		return;
+	if (!f->proven) {
+		f->proven = true;
+		f->proof[0] = f->next[0];
+		f->proof[1] = f->next[1];
+	}
+	if ((__s32)(f->acked[0] - f->proof[0]) >= 0 && (__s32)(f->acked[1] - f->proof[1]) >= 0)
+		f->owner = OWNER_PASS;
+}
+
 /* speak follows the octets of a dialogue. They are in c, behind the headers. */
 static __always_inline bool speak(const struct settings *set, struct flow *f, struct segment *g, struct scratch *c)
 {
@@ -829,6 +922,8 @@ static __always_inline bool speak(const struct settings *set, struct flow *f, st
 
 	if (end > SMALL - 4 || at >= end)
 		return false;
+	if (f->await == AWAIT_TLS)
+		return records(f, g->dir & 1, at, end);
 	if (g->dir == TO_SERVER && f->await == AWAIT_MAIL_DATA)
 		return mail_data(f, c, at, end);
 	form = text(c, at, end);
@@ -951,6 +1046,7 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 	}
 	if ((__s32)(g->ack - acked) > 0)
 		f->acked[!d] = g->ack;
+	prove(f);
 	return PASS;
 }
 
@@ -1019,7 +1115,7 @@ static __always_inline bool acknowledges(const struct settings *set, struct flow
 	if (f->owner != OWNER_FOLLOW || g->size != g->headers || g->flags != ACK || g->odd || f->fin || f->epoch != set->epoch ||
 	    g->seq != f->next[d] || (__s32)(next - g->ack) < 0)
 		return false;
-	if (g->ack == next && g->ack != acked && f->await != AWAIT_MAIL_DATA)
+	if ((g->ack == next && g->ack != acked && f->await != AWAIT_MAIL_DATA) || f->await == AWAIT_TLS)
 		return false;
 	if (!vouched(skb) || !clamp(skb, f, g))
 		return false;

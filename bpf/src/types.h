@@ -45,7 +45,8 @@ enum await {
 	AWAIT_END_REPLY, /* to the end of mail data */
 	AWAIT_QUIT_REPLY,
 	AWAIT_TLS_REPLY,
-	AWAIT_NOTHING, /* 221 was said, or 220 to STARTTLS */
+	AWAIT_TLS,     /* records, since 220 was said to STARTTLS */
+	AWAIT_NOTHING, /* 221 was said */
 };
 
 /* Where in a line the next octet stands. */
@@ -77,7 +78,16 @@ struct flow {
 	__u64 logged; /* when the last record was made, nanoseconds since boot */
 	__u32 epoch;  /* the settings', when it became the program's */
 	__u32 scaled; /* the window scales are known: it was the program's once */
+	/* Of TLS: */
+	__u16 left[2];   /* octets of the record at hand still to come */
+	__u8 met[2];     /* SAID_HELLO, SAID_DATA */
+	__u8 proven;     /* both have sent protected data, before proof */
+	__u8 none2;
+	__u32 proof[2];
 };
+
+/* What an end has said in TLS: its hello, and protected data. */
+enum { SAID_HELLO = 1, SAID_DATA = 2 };
 
 /* opening is a connection whose server is granted and which is not established: that it
  * began is told when it is. */

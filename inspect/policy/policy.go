@@ -146,10 +146,10 @@ func compile(c Config, s Server) Rules {
 
 // inPlainDialogues are the findings that can be made in what the kernel lets through by
 // itself: whole lines of printable ASCII, commands that change nothing, positive replies, mail
-// data whose end is sure.
+// data whose end is sure, hellos and records of TLS.
 var inPlainDialogues = [...]verdict.Finding{
 	verdict.DowngradedAfterFailure, verdict.OfferVanished, verdict.OfferMasked, verdict.GreetingMasked,
-	verdict.OfferInconsistent, verdict.UnauthorisedPipelining, verdict.LineTooLong, verdict.AuthInClear,
+	verdict.OfferInconsistent, verdict.UnauthorisedPipelining, verdict.LineTooLong, verdict.AuthInClear, verdict.TLSTooOld,
 }
 
 // Mode returns whether findings have consequences.

@@ -57,6 +57,9 @@ type Config struct {
 	// Follows says that the kernel follows dialogues by itself where it is granted (see
 	// dataplane.Follower). Otherwise nothing is granted.
 	Follows bool
+	// Exempts says that a rule exempts the connections of packets that are Exempt (see
+	// dataplane.Packet). Otherwise none is.
+	Exempts bool
 	// Tap is for proofs, nil: nobody is told.
 	Tap Tap
 }
@@ -86,6 +89,7 @@ type Pipeline struct {
 	tap        Tap
 	history    History
 	follows    bool
+	exempts    bool
 	granted    map[netip.AddrPort]struct{} // servers
 
 	flows      *flow.Table[session]
@@ -149,6 +153,7 @@ func New(c Config) *Pipeline {
 		tap:        c.Tap,
 		history:    c.History,
 		follows:    c.Follows,
+		exempts:    c.Exempts,
 		granted:    map[netip.AddrPort]struct{}{},
 		trail:      newTrail(c.Account),
 		ids:        c.Seed,

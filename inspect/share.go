@@ -18,7 +18,16 @@ const (
 	entrusted              // GrantFollow
 	exempted
 	forsaken
+
+	// handed is set beside one of them: the session was handed over, and is not over.
+	handed share = 1 << 7
 )
+
+// tell notes what the kernel is told.
+func (s *session) tell(what share) { s.share = s.share&handed | what }
+
+// told returns what the kernel was told last.
+func (s *session) told() share { return s.share &^ handed }
 
 // maxGranted bounds the servers whose dialogues are followed from their greeting on.
 const maxGranted = 1 << 14
@@ -33,20 +42,45 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 	if pk.Passed {
 		p.arrears(s, pk)
 		if pk.Before.Followed && s.phase == dialogue {
-			s.share = max(s.share, followed)
+			s.tell(max(s.told(), followed))
 		}
 		if p.follows && (pk.Before.Followed || pk.Before.Exempt) {
 			p.grantServer(s)
 		}
 	} else {
 		s.cameUp++
-		s.share = notShared
+		s.tell(notShared)
 	}
-	if s.phase == passing && pk.Verdict == verdict.Accept && !s.half[toServer].hasFIN && !s.half[toClient].hasFIN {
+	if p.exempts && s.phase == passing && pk.Verdict == verdict.Accept && !s.half[toServer].hasFIN && !s.half[toClient].hasFIN {
 		pk.Exempt = true
+		p.handOver(s)
 	}
 	if p.follows {
 		p.grant(s)
+	}
+	if s.phase >= killed {
+		p.handBack(s)
+	}
+}
+
+// handOver notes that the kernel has a session from here on, all but its end.
+func (p *Pipeline) handOver(s *session) {
+	if s.share&handed != 0 {
+		return
+	}
+	s.share |= handed
+	p.stats.offloaded.Add(1)
+	inTLS := s.led.Took(starttls.StepServerHello)
+	if implicit := s.led.Took(starttls.StepClientHello) && !s.led.Took(starttls.StepAsked); inTLS || implicit {
+		s.led.Take(starttls.StepOffloaded)
+	}
+}
+
+// handBack notes that a session is over, or forgotten.
+func (p *Pipeline) handBack(s *session) {
+	if s.share&handed != 0 {
+		s.share &^= handed
+		p.stats.offloaded.Add(-1)
 	}
 }
 
@@ -81,25 +115,26 @@ func (p *Pipeline) acknowledged(h *half, ack seqnum.Value) {
 // grant lets the kernel do what it may.
 func (p *Pipeline) grant(s *session) {
 	g := dataplane.Grant{Seen: s.cameUp}
-	was := s.share
+	was := s.told()
 	switch {
 	case s.phase >= killed:
-		s.share = forsaken
+		s.tell(forsaken)
 		g.Kind = dataplane.GrantForget
 		if was == followed && p.inArrears {
 			return // the kernel has seen the end too, and was told nothing else
 		}
 	case s.phase == passing:
-		s.share = exempted
+		s.tell(exempted)
 		g.Kind = dataplane.GrantPass
+		p.handOver(s)
 		if was == followed && p.inArrears {
 			return // the kernel sees it too; if it does not, it comes up
 		}
 	case was == notShared && p.followable(s):
-		s.share = entrusted
+		s.tell(entrusted)
 		g.Kind = dataplane.GrantFollow
 	}
-	if s.share == was {
+	if s.told() == was {
 		return
 	}
 	g.Client, g.Server, g.InText = s.client(), s.server(), s.dlg.InText()
@@ -112,8 +147,9 @@ func (p *Pipeline) grant(s *session) {
 
 // forsake tells the kernel that a session is not known any more.
 func (p *Pipeline) forsake(s *session) {
-	if p.follows && p.batch != nil && s.share != forsaken {
-		s.share = forsaken
+	p.handBack(s)
+	if p.follows && p.batch != nil && s.told() != forsaken {
+		s.tell(forsaken)
 		p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantForget, Client: s.client(), Server: s.server()})
 	}
 }

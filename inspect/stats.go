@@ -42,6 +42,7 @@ type counters struct {
 	flows       [flow.Reset + 1]atomic.Int64
 	breaker     [history.HalfOpen + 1]atomic.Uint64
 	injected    atomic.Uint64
+	offloaded   atomic.Int64
 	memory      atomic.Int64
 	memoryLimit atomic.Int64
 }
@@ -82,6 +83,8 @@ type Stats struct {
 	// Opening, Open and Ended are the flows in the table.
 	Opening, Open, Ended int64
 	Injected             uint64
+	// Offloaded are the sessions that were handed over to the kernel and are not over.
+	Offloaded int64
 	// Breaker counts the changes of circuit breakers to each state.
 	Breaker             map[history.State]uint64
 	Memory, MemoryLimit int64 // octets
@@ -93,7 +96,7 @@ func (p *Pipeline) Stats() Stats {
 	s := Stats{
 		Packets: map[verdict.Kind]uint64{}, Outcomes: map[starttls.Outcome]uint64{}, Breaker: map[history.State]uint64{},
 		Opening: c.flows[flow.Embryonic].Load(), Open: c.flows[flow.Open].Load(), Ended: c.flows[flow.Ended].Load() + c.flows[flow.Reset].Load(),
-		Injected: c.injected.Load(), Memory: c.memory.Load(), MemoryLimit: c.memoryLimit.Load(),
+		Injected: c.injected.Load(), Offloaded: c.offloaded.Load(), Memory: c.memory.Load(), MemoryLimit: c.memoryLimit.Load(),
 	}
 	for k := range c.packets {
 		s.Packets[verdict.Kind(k)] = c.packets[k].Load()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -21,16 +22,19 @@ const pause = 100 * time.Millisecond
 // Watch reports each interface to add, those that exist first, and those that go to
 // remove, until ctx ends; then it returns nil. With names it is the interfaces that bear
 // one of them, also those that get it later, and no more once they have lost it;
-// without, it is all but the loopback.
+// without, it is all but the loopback and those that are ports of a bridge, a bond or
+// a team: what they receive their master receives behind them.
+//
+// listed is called once, when those that exist have been reported.
 //
 // What an interface was added with is gone with it: one that comes back, with the same
 // index or another, is removed and added. Between two reports an interface may already
 // be gone: whoever wants to use it must expect that.
 //
 // It acts in the network namespace of the calling thread, which the caller has locked
-// where that is not the process's. Both functions are called from the same goroutine.
-func Watch(ctx context.Context, names []string, add func(index int, name string), remove func(index int)) error {
-	w := &watch{names: names, add: add, remove: remove, known: map[int]bool{}}
+// where that is not the process's. All functions are called from the same goroutine.
+func Watch(ctx context.Context, names []string, add func(index int, name string), remove func(index int), listed func()) error {
+	w := &watch{names: names, add: add, remove: remove, listed: sync.OnceFunc(listed), known: map[int]bool{}}
 	for {
 		if err := w.follow(ctx); err != nil {
 			return fmt.Errorf("watch network interfaces: %w", err)
@@ -47,6 +51,7 @@ type watch struct {
 	names  []string
 	add    func(index int, name string)
 	remove func(index int)
+	listed func()
 	known  map[int]bool // the indices of those added and not removed
 }
 
@@ -95,6 +100,7 @@ func (w *watch) reconcile(list []netlink.Link) {
 	for _, l := range list {
 		w.present(l.Attrs())
 	}
+	w.listed()
 }
 
 func (w *watch) update(u *netlink.LinkUpdate) {
@@ -110,7 +116,7 @@ func (w *watch) update(u *netlink.LinkUpdate) {
 
 // present takes note of an interface that there is.
 func (w *watch) present(a *netlink.LinkAttrs) {
-	wanted := a.Flags&net.FlagLoopback == 0
+	wanted := a.Flags&net.FlagLoopback == 0 && !isPort(a)
 	if len(w.names) > 0 {
 		wanted = slices.Contains(w.names, a.Name)
 	}
@@ -121,6 +127,13 @@ func (w *watch) present(a *netlink.LinkAttrs) {
 		w.known[a.Index] = true
 		w.add(a.Index, a.Name)
 	}
+}
+
+// isPort says whether an interface hands what it receives to a master. One that belongs to
+// a VRF (which is a routing table) does not.
+func isPort(a *netlink.LinkAttrs) bool {
+	_, routed := a.Slave.(*netlink.VrfSlave)
+	return a.MasterIndex != 0 && !routed
 }
 
 func (w *watch) vanished(index int) {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // "-name".
 func watched(t *testing.T, h *netns.Host, names ...string) <-chan string {
 	t.Helper()
-	reports := make(chan string, 100)
+	reports, listed := make(chan string, 100), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -40,7 +40,7 @@ func watched(t *testing.T, h *netns.Host, names ...string) <-chan string {
 				}
 				reports <- "-" + known[index]
 				delete(known, index)
-			})
+			}, func() { close(listed) })
 		})
 	}()
 	t.Cleanup(func() {
@@ -49,6 +49,11 @@ func watched(t *testing.T, h *netns.Host, names ...string) <-chan string {
 			t.Error(err)
 		}
 	})
+	select {
+	case <-listed:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the interfaces are never listed")
+	}
 	return reports
 }
 
@@ -117,16 +122,24 @@ func TestARenamedInterfaceStaysWhereAllAreMeant(t *testing.T) {
 	want(t, reports, "+c", "-a")
 }
 
-func TestAnInterfaceThatLeavesABridgeStays(t *testing.T) {
+func TestAnInterfaceIsNotReportedWhileItIsAPort(t *testing.T) {
 	h := netns.New(t)
 	ip(h, `link add name br type bridge
 		link add name port type veth peer name end`)
 	reports := watched(t, h)
 	want(t, reports, "+br", "+port", "+end")
-	ip(h, `link set port master br
-		link set port nomaster
-		link add name b type bridge`)
-	want(t, reports, "+b")
+	ip(h, "link set port master br")
+	want(t, reports, "-port")
+	ip(h, "link set port nomaster")
+	want(t, reports, "+port")
+}
+
+func TestAPortThatIsNamedIsReported(t *testing.T) {
+	h := netns.New(t)
+	ip(h, `link add name br type bridge
+		link add name port type veth peer name end
+		link set port master br`)
+	want(t, watched(t, h, "port"), "+port")
 }
 
 func TestAnInterfaceThatComesBackWithItsIndexIsAddedAnew(t *testing.T) {
@@ -159,7 +172,7 @@ func TestWhatWasMissedIsFoundByListing(t *testing.T) {
 				case reports <- fmt.Sprint("-", index):
 				case <-stop:
 				}
-			})
+			}, func() {})
 		})
 	}()
 	defer func() {

@@ -35,20 +35,9 @@ func check(e *env, path string) error {
 	} else if err != nil {
 		return err
 	}
-	if err := supported(cfg); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	fmt.Fprintf(e.stdout, "%s: ok\n", path)
 	fmt.Fprintf(e.stdout, "  mode %s, ports %s, hooks %s\n", cfg.Mode, list(cfg.Ports), list(cfg.Hooks))
 	fmt.Fprintf(e.stdout, "  %s, %s\n", plural(len(cfg.Actions), "action set", "actions set"), plural(len(cfg.Servers), "server entry", "server entries"))
-	return nil
-}
-
-// supported refuses what the file asks for explicitly and this version can't do.
-func supported(cfg *config.Config) error {
-	if cfg.Offload == config.OffloadConnmark {
-		return fmt.Errorf("offload: %s is not in this version; write auto, bpf or off", cfg.Offload)
-	}
 	return nil
 }
 

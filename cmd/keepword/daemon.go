@@ -100,13 +100,20 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	for i := range d.workers {
 		w := &d.workers[i]
 		w.recent = recent.New(rememberedSessions/len(d.workers), d.events)
-		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history, d.share.on())
 	}
 	if err := d.listen(cfg); err != nil {
 		return err
 	}
 	if err := d.alone(); err != nil {
 		return err
+	}
+	if d.table, err = d.share.divert(cfg, len(d.workers)); err != nil {
+		return err
+	}
+	// From here on packets wait.
+	for i := range d.workers {
+		w := &d.workers[i]
+		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history, &d.share)
 	}
 	for _, w := range d.workers {
 		d.running.Go(func() {
@@ -115,10 +122,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 			}
 		})
 	}
-	if d.table, err = steer.Open(steering(cfg, len(d.workers), &d.share)); err != nil {
-		return err
-	}
-	if err := d.share.start(workers, cfg, d.workers[0].pipeline.Window()); err != nil {
+	if err := d.share.start(cfg, d.workers[0].pipeline.Window()); err != nil {
 		return err
 	}
 	d.running.Go(func() { d.guardTable(workers) })
@@ -146,7 +150,7 @@ func queueCount(cfg *config.Config) int {
 	if cfg.Queues.Count > 0 {
 		return cfg.Queues.Count
 	}
-	return runtime.NumCPU()
+	return min(runtime.NumCPU(), steer.MaxQueues)
 }
 
 // openQueues opens an engine for each of count queues; follower gives the kernel's own share
@@ -164,6 +168,8 @@ func openQueues(cfg *config.Config, count int, follower func(int) dataplane.Foll
 			Mark:     cfg.Mark,
 			Portable: engine(cfg) == config.EnginePortable,
 			Follower: follower(i),
+			// Inspection has packets marked where a rule minds it.
+			MarkExempt: true,
 		})
 		if err != nil {
 			return engines, err
@@ -182,7 +188,7 @@ func engine(cfg *config.Config) config.Engine {
 }
 
 // newPipeline makes the inspection of one of n workers, who share a history.
-func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.History, follows bool) *inspect.Pipeline {
+func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.History, s *share) *inspect.Pipeline {
 	return inspect.New(inspect.Config{
 		Policy:     policy.New(cfg.Policy()),
 		Ports:      cfg.Ports,
@@ -192,7 +198,8 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.H
 		Sink:       sink,
 		Seed:       rand.Uint64(),
 		History:    servers,
-		Follows:    follows,
+		Follows:    s.on(),
+		Exempts:    s.connmark,
 		Account:    account / n,
 	})
 }
@@ -234,7 +241,8 @@ func steering(cfg *config.Config, queues int, s *share) steer.Config {
 		Queues:     uint16(queues),
 		Mark:       cfg.Mark,
 		Bypass:     cfg.When.DaemonDown == config.Pass,
-		NoTracking: s.on(),
+		NoTracking: s.on() && !s.connmark,
+		Connmark:   s.connmark,
 	}
 }
 
@@ -308,9 +316,6 @@ func (d *daemon) reload() error {
 func (d *daemon) change() error {
 	next, err := load(d.path)
 	if err != nil {
-		return err
-	}
-	if err := supported(next); err != nil {
 		return err
 	}
 	old := d.cfg.Load()

@@ -50,7 +50,7 @@ func TestTheSummaryFitsOneScreenAndSaysWhatADeadDaemonMeans(t *testing.T) {
 		config.Drop: "mail stops until keepword is back (when.daemon_down: drop)",
 	} {
 		cfg.When.DaemonDown = loss
-		text := summary(cfg, 2, "native")
+		text := summary(cfg, 2, "native", strings.Repeat("off: every packet goes through the queue ", 8))
 		lines := strings.Split(strings.TrimSpace(text), "\n")
 		if len(lines) > 24 || !slices.ContainsFunc(lines, func(l string) bool { return l == "  killed    "+want }) {
 			t.Errorf("%s: %d lines:\n%s", loss, len(lines), text)

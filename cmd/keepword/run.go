@@ -28,9 +28,6 @@ func run(ctx context.Context, e *env, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := supported(cfg); err != nil {
-		return err
-	}
 
 	// Signals wait from here on, so that one that comes during the start finds
 	// somebody who cleans up.
@@ -45,8 +42,8 @@ func run(ctx context.Context, e *env, path string) error {
 	if err != nil {
 		return err
 	}
-	log.Info("kernel's own share: " + d.share.String())
-	fmt.Fprint(e.stderr, summary(cfg, len(d.workers), d.expression()))
+	log.Info("offload: " + d.share.String())
+	fmt.Fprint(e.stderr, summary(cfg, len(d.workers), d.expression(), d.share.String()))
 	fmt.Fprintln(e.stderr, "ready")
 	tell(log, systemd.SdNotifyReady)
 

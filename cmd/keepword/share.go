@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"slices"
+	"strings"
+	"sync"
 
 	"keepword/cmd/keepword/internal/config"
 	"keepword/dataplane"
@@ -20,15 +21,25 @@ import (
 // that it does nothing.
 type share struct {
 	program *offload.Offload // nil: there is none
-	lacks   error            // why auto has found no better way
-	log     *slog.Logger
+	// connmark says that connections leave by their connection mark; beside the program,
+	// those of which it does not see both directions with the same addresses.
+	connmark bool
+	lacks    []string // in words, why auto has found no better way
+	log      *slog.Logger
+
+	stopWatching context.CancelFunc
+	watching     sync.WaitGroup
 }
 
 // open prepares the way that the configuration asks for. With auto, what the kernel can't do
 // is no error.
 func (s *share) open(cfg *config.Config, workers int, log *slog.Logger) error {
 	s.log = log
-	if cfg.Offload != config.OffloadAuto && cfg.Offload != config.OffloadBPF {
+	switch cfg.Offload {
+	case config.OffloadOff:
+		return nil
+	case config.OffloadConnmark:
+		s.connmark = true
 		return nil
 	}
 	program, err := offload.Open(offload.Config{
@@ -38,12 +49,47 @@ func (s *share) open(cfg *config.Config, workers int, log *slog.Logger) error {
 	switch {
 	case err == nil:
 		s.program = program
+		s.connmark = besides(cfg)
 	case cfg.Offload == config.OffloadBPF:
 		return fmt.Errorf("offload: bpf: %w", err)
 	default:
-		s.lacks = err
+		s.connmark = true
+		s.lacks = append(s.lacks, "no bpf: "+err.Error())
 	}
 	return nil
+}
+
+// besides says whether connections are to leave by connection mark too where there is the
+// program. It looks at what comes in by an interface, and so sees one direction only of this
+// host's own connections; and a translated one it sees under different addresses in the two
+// directions.
+func besides(cfg *config.Config) bool {
+	if slices.Contains(cfg.Hooks, config.Input) || slices.Contains(cfg.Hooks, config.Output) {
+		return true
+	}
+	found, err := translated()
+	return found && err == nil // steering meets the same error
+}
+
+// divert opens the table, and does without connection marks where that is allowed and the
+// kernel has none.
+func (s *share) divert(cfg *config.Config, queues int) (*steer.Table, error) {
+	table, err := steer.Open(steering(cfg, queues, s))
+	if errors.Is(err, steer.ErrNoConnmark) && s.connmark {
+		if cfg.Offload == config.OffloadConnmark {
+			return nil, fmt.Errorf("offload: connmark: %w", err)
+		}
+		s.connmark = false
+		s.lacks = append(s.lacks, "no connmark: "+steer.ErrNoConnmark.Error())
+		table, err = steer.Open(steering(cfg, queues, s))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, why := table.Tracking(); why != nil {
+		s.log.Warn("connections are tracked, for that puts fragments together: this kernel has no other way", "reason", why)
+	}
+	return table, nil
 }
 
 // on says that the kernel follows dialogues.
@@ -69,30 +115,73 @@ func (s *share) set(cfg *config.Config, window int) error {
 	return s.program.Set(cfg.Ports, uint32(min(window, math.MaxUint32)))
 }
 
-// start begins to decide in the kernel.
-func (s *share) start(_ context.Context, cfg *config.Config, window int) error {
+// start begins to decide in the kernel, at the interfaces that there are and at those that
+// come. What a killed instance has left at them is taken away.
+func (s *share) start(cfg *config.Config, window int) error {
+	if err := offload.RemoveLeft(); err != nil {
+		s.log.Warn("what a killed keepword has left at the interfaces is not removed", "error", err)
+	}
 	if s.program == nil {
 		return nil
 	}
 	if err := s.set(cfg, window); err != nil {
 		return err
 	}
-	all, err := net.Interfaces()
-	if err != nil {
-		return fmt.Errorf("list the interfaces: %w", err)
-	}
-	var errs []error
-	for _, i := range all {
-		if i.Flags&net.FlagLoopback != 0 || len(cfg.Interfaces) > 0 && !slices.Contains(cfg.Interfaces, i.Name) {
-			continue
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopWatching = stop
+	first, ended := make(chan attaching, 1), make(chan error, 1)
+	s.watching.Go(func() {
+		a := attaching{missing: slices.Clone(cfg.Interfaces)}
+		report := func(name string, err error) {
+			a.missing = slices.DeleteFunc(a.missing, func(m string) bool { return m == name })
+			if err != nil {
+				a.refused = err
+				s.refused(err)
+			}
 		}
-		errs = append(errs, s.program.Attach(i.Index))
+		err := s.program.AttachAll(ctx, cfg.Interfaces, report, func() {
+			first <- attaching{slices.Clone(a.missing), a.refused}
+		})
+		if err != nil {
+			s.log.Error("interfaces that come from now on go through the queue", "error", err)
+		}
+		ended <- err
+	})
+	select {
+	case err := <-ended:
+		return err
+	case a := <-first:
+		for _, name := range a.missing {
+			s.log.Warn("there is no interface " + name + ": the kernel's program is attached when it comes")
+		}
+		if a.refused != nil && s.program.Interfaces() == 0 && cfg.Offload == config.OffloadBPF {
+			return fmt.Errorf("offload: bpf: no interface takes the program: %w", a.refused)
+		}
+		return nil
 	}
-	return errors.Join(errs...)
+}
+
+// attaching is how far attaching to interfaces has come.
+type attaching struct {
+	missing []string // of those in the configuration
+	refused error    // the last
+}
+
+// refused says why the packets of an interface go through the queue.
+func (s *share) refused(err error) {
+	if errors.Is(err, offload.ErrNotEthernet) {
+		s.log.Info("packets of an interface go through the queue", "reason", err)
+		return
+	}
+	s.log.Warn("packets of an interface go through the queue", "reason", err)
 }
 
 // detach has everything come up.
 func (s *share) detach() {
+	if s.stopWatching != nil {
+		s.stopWatching()
+		s.watching.Wait()
+	}
 	if s.program != nil {
 		s.program.DetachAll()
 	}
@@ -105,13 +194,20 @@ func (s *share) close() error {
 	return s.program.Close()
 }
 
-// String says what the kernel does by itself.
+// String says what the kernel does by itself, and why no more.
 func (s *share) String() string {
+	var text string
 	switch {
 	case s.program != nil:
-		return fmt.Sprintf("bpf: follows dialogues and passes TLS on %s", plural(s.program.Interfaces(), "interface", "interfaces"))
-	case s.lacks != nil:
-		return "none, every packet goes through the queue: " + s.lacks.Error()
+		text = fmt.Sprintf("bpf: the kernel follows dialogues and passes TLS on %s (%s)",
+			plural(s.program.Interfaces(), "interface", "interfaces"), s.program.Way())
+		if s.connmark {
+			text += ", and by connection mark what it can't tell there"
+		}
+	case s.connmark:
+		text = "connmark: connections in TLS pass by their mark"
+	default:
+		text = "off: every packet goes through the queue"
 	}
-	return "none, every packet goes through the queue"
+	return strings.Join(append([]string{text}, s.lacks...), "; ")
 }

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
 	"keepword/cmd/keepword/internal/config"
+	"keepword/cmd/keepword/internal/report/page"
 )
 
 // summary is the screen that tells an administrator what has been started: so many
-// workers, and with which of the kernel's expressions it queues.
-func summary(cfg *config.Config, workers int, expression string) string {
-	var b strings.Builder
+// workers, with which of the kernel's expressions it queues, and what the kernel does by
+// itself.
+func summary(cfg *config.Config, workers int, expression, offload string) string {
+	var b bytes.Buffer
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-9s %s\n", label, fmt.Sprintf(format, args...))
 	}
@@ -23,6 +26,7 @@ func summary(cfg *config.Config, workers int, expression string) string {
 		queues = fmt.Sprintf("%d to %d, a worker each", cfg.Queues.First, int(cfg.Queues.First)+workers-1)
 	}
 	line("queues", "%s (%s expression)", queues, expression)
+	page.Wrap(&b, fmt.Sprintf("  %-9s ", "offload"), offload)
 	line("events", "%s", orOff(cfg.Events.Path, map[string]string{"-": "stdout"}))
 	metrics := orOff(cfg.Metrics.Listen, nil)
 	if cfg.Metrics.Listen != "" {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"keepword/bpf"
@@ -43,6 +42,8 @@ type Config struct {
 	// a client's port.
 	Workers int
 	Worker  func(clientPort uint16) int
+	// Clsact has the program attached as on kernels without tcx.
+	Clsact bool
 }
 
 // aliveTime is how long a worker counts as alive that has not read its log.
@@ -56,8 +57,9 @@ type Offload struct {
 	logs    []*ebpf.Map
 	workers []*Worker
 
-	mu       sync.Mutex // of what follows
-	links    map[int]link.Link
+	mu       sync.Mutex         // of what follows
+	attached map[int]attachment // by the interface's index
+	clsact   bool               // not tcx
 	settings bpf.FollowSettings
 }
 
@@ -78,7 +80,7 @@ func Open(cfg Config) (o *Offload, err error) {
 	if cfg.Log > 0 {
 		logs.InnerMap.MaxEntries = cfg.Log
 	}
-	o = &Offload{links: make(map[int]link.Link)}
+	o = &Offload{attached: make(map[int]attachment), clsact: cfg.Clsact}
 	defer func() {
 		if err != nil {
 			_ = o.Close()
@@ -111,6 +113,9 @@ func Open(cfg Config) (o *Offload, err error) {
 		}
 		o.workers = append(o.workers, &Worker{o: o, index: i, ring: r, fd: log.FD()})
 	}
+	if err := o.probe(); err != nil {
+		return o, err
+	}
 	return o, o.configure(&cfg)
 }
 
@@ -119,49 +124,6 @@ func (o *Offload) Worker(i int) *Worker { return o.workers[i] }
 
 // Program returns the program, for tests.
 func (o *Offload) Program() *ebpf.Program { return o.objects.KeepwordSteer }
-
-// Attach begins to decide what comes in by an interface. One that is attached already is no
-// error.
-func (o *Offload) Attach(iface int) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.links[iface] != nil {
-		return nil
-	}
-	l, err := link.AttachTCX(link.TCXOptions{Interface: iface, Program: o.objects.KeepwordSteer, Attach: ebpf.AttachTCXIngress})
-	if err != nil {
-		return fmt.Errorf("attach to interface %d: %w", iface, err)
-	}
-	o.links[iface] = l
-	return nil
-}
-
-// Detach ends Attach. An interface that is gone took its program with it.
-func (o *Offload) Detach(iface int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if l := o.links[iface]; l != nil {
-		_ = l.Close()
-		delete(o.links, iface)
-	}
-}
-
-// Interfaces returns how many are attached.
-func (o *Offload) Interfaces() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.links)
-}
-
-// DetachAll is Detach for all interfaces.
-func (o *Offload) DetachAll() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for iface, l := range o.links {
-		_ = l.Close()
-		delete(o.links, iface)
-	}
-}
 
 // Close takes the program off all interfaces and frees what it has. Packets go to the queues
 // from then on.

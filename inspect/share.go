@@ -14,9 +14,10 @@ type share uint8
 
 const (
 	notShared share = iota // what comes, comes up
-	followed               // from its greeting on, without being asked
+	followed               // from its greeting on, without being told
+	exempted               // followed into TLS, likewise
 	entrusted              // GrantFollow
-	exempted
+	handedOver             // GrantPass
 	forsaken
 
 	// handed is set beside one of them: the session was handed over, and is not over.
@@ -120,8 +121,8 @@ func (p *Pipeline) grant(s *session) {
 	case s.phase >= killed:
 		s.tell(forsaken)
 		g.Kind = dataplane.GrantForget
-		if was == followed && p.inArrears {
-			return // the kernel has seen the end too, and was told nothing else
+		if p.inArrears && (was == followed || was == exempted) {
+			return // the kernel has seen the end too, and was told nothing
 		}
 	case s.phase == passing:
 		s.tell(exempted)

@@ -1058,7 +1058,9 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */
-	if (g->flags & (FIN | RST) || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
+	if (g->flags & FIN)
+		f->fin |= 1 << d;
+	if (f->fin || g->flags & RST || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
 		if (!ready(skb, g))
 			return COUNT_CHECKSUM;
 		if (!tell(skb, f, g))
@@ -1373,6 +1375,10 @@ static __always_inline decision decide(const struct settings *set, struct __sk_b
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
 
+	if (f && f->owner == OWNER_PASS && f->fin == 3 && g->flags == SYN) { /* the next one on these ports */
+		bpf_map_delete_elem(&flows, &g->conn);
+		f = NULL;
+	}
 	if (!f) {
 		struct opening *o = bpf_map_lookup_elem(&openings, &g->conn);
 		decision d;

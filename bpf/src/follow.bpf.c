@@ -1060,7 +1060,9 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 		return COUNT_ORDER; /* the next connection, perhaps */
 	if (g->flags & FIN)
 		f->fin |= 1 << d;
-	if (f->fin || g->flags & RST || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
+	if (g->flags & RST)
+		f->fin = 3; /* perhaps: if it goes on, it comes up */
+	if (f->fin || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
 		if (!ready(skb, g))
 			return COUNT_CHECKSUM;
 		if (!tell(skb, f, g))

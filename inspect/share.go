@@ -59,7 +59,7 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 	if p.follows {
 		p.grant(s)
 	}
-	if s.phase >= killed {
+	if s.phase >= killed || s.half[toServer].hasFIN && s.half[toClient].hasFIN { // the last acknowledgement need not come up
 		p.handBack(s)
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"keepword/cmd/keepword/internal/config"
 	"keepword/cmd/keepword/internal/control"
+	"keepword/cmd/keepword/internal/metrics"
+	"keepword/dataplane/nfqueue"
 	"keepword/inspect/verdict"
 )
 
@@ -24,6 +26,7 @@ func (d *daemon) count(s *control.Status) {
 	if t, err := d.table.Counters(); err == nil {
 		s.Table = &control.Table{Queued: t.Queued, Fragments: t.Fragments, Untracked: t.Untracked}
 	}
+	s.Kernel = d.share.count()
 	full := d.cfg.Load().When.QueueFull
 	for _, w := range d.workers {
 		q, overflows := w.queue(full)
@@ -32,6 +35,9 @@ func (d *daemon) count(s *control.Status) {
 			losses[lossKey{"queue_full", string(full)}] += overflows
 		}
 		stats := w.pipeline.Stats()
+		if s.Kernel != nil {
+			s.Kernel.Offloaded += uint64(max(0, stats.Offloaded))
+		}
 		s.Memory.Used += uint64(max(0, stats.Memory))
 		s.Memory.Limit += uint64(max(0, stats.MemoryLimit))
 		for state, n := range map[string]int64{"opening": stats.Opening, "open": stats.Open, "ended": stats.Ended} {
@@ -83,4 +89,43 @@ func (w worker) queue(full config.Loss) (q control.Queue, overflows uint64) {
 		return q, kernel.Overflows
 	}
 	return q, kernel.Dropped + kernel.UserDropped
+}
+
+// count is what the kernel does by itself, nil for nothing; without the sessions.
+func (s *share) count() *control.Kernel {
+	if s.program == nil {
+		if s.connmark {
+			return new(control.Kernel)
+		}
+		return nil
+	}
+	k := &control.Kernel{Follower: &control.Follower{Interfaces: s.program.Interfaces(), CameUp: make(map[string]uint64)}}
+	c, err := s.program.Counts()
+	if err != nil {
+		k.Follower = nil // the program is being closed
+		return k
+	}
+	f := k.Follower
+	f.Followed, f.Silent, f.Passed, f.PassedOctets, f.Dropped = c.Followed, c.Silent, c.Passed, c.PassedOctets, c.Busy
+	for _, r := range c.Diverted {
+		f.CameUp[r.Name] = r.Count
+	}
+	return k
+}
+
+// latency adds up how long packets took in all workers.
+func (d *daemon) latency() *metrics.Histogram {
+	h := new(metrics.Histogram)
+	for _, bound := range nfqueue.LatencyBounds() {
+		h.Bounds = append(h.Bounds, bound.Seconds())
+	}
+	h.Counts = make([]uint64, len(h.Bounds)+1)
+	for _, w := range d.workers {
+		l := w.engine.Counters().Latency
+		for i, n := range l.Packets {
+			h.Counts[i] += n
+		}
+		h.Sum += l.Sum.Seconds()
+	}
+	return h
 }

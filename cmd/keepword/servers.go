@@ -41,7 +41,7 @@ func (d *daemon) listen(cfg *config.Config) error {
 	}
 	if address := cfg.Metrics.Listen; address != "" {
 		s, err := metrics.Listen(address, func() metrics.Snapshot {
-			return metrics.Snapshot{Status: d.status()}
+			return metrics.Snapshot{Status: d.status(), Latency: d.latency()}
 		}, d.log)
 		if err != nil {
 			return err

@@ -45,6 +45,8 @@ type Counters struct {
 	// Injected is the number of packets sent besides, InjectErrors of those that could
 	// not be sent.
 	Injected, InjectErrors uint64
+	// Latency is how long packets took here.
+	Latency Latency
 }
 
 // counters are Counters in the making: written by the two goroutines of an Engine,
@@ -53,6 +55,7 @@ type counters struct {
 	received, batches, passed, stale, verdictErrors, shortages atomic.Uint64
 	truncated, malformed, injected, injectErrors               atomic.Uint64
 	verdicts                                                   [verdictKinds]atomic.Uint64
+	latency                                                    latency
 }
 
 // decide counts verdicts.
@@ -97,6 +100,7 @@ func (e *Engine) Counters() Counters {
 		Malformed:     c.malformed.Load(),
 		Injected:      c.injected.Load(),
 		InjectErrors:  c.injectErrors.Load(),
+		Latency:       c.latency.load(),
 	}
 	for i := range c.verdicts {
 		out.Verdicts[i] = c.verdicts[i].Load()

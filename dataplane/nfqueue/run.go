@@ -43,8 +43,10 @@ func (e *Engine) Run(ctx context.Context, in dataplane.Inspector) error {
 		if err != nil {
 			return &OpError{Op: "receive", Queue: e.cfg.Queue, Err: err}
 		}
+		received, n := time.Now(), len(e.batch.Packets)
 		e.follow(in)
 		e.inspect(in, &e.batch)
+		e.counted.latency.observe(n, time.Since(received))
 		switch {
 		case ctx.Err() == nil:
 		case deadline.IsZero():

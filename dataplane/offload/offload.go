@@ -24,6 +24,9 @@ import (
 // needs.
 var ErrUnsupported = errors.New("this kernel can't run the program that follows dialogues (BPF with ring buffers, tcx or clsact)")
 
+// ErrPrivilege is returned by Open where this process may not load programs.
+var ErrPrivilege = errors.New("the program that follows dialogues needs the capabilities CAP_BPF and CAP_PERFMON")
+
 // Config says what the program is to do.
 type Config struct {
 	// Ports are the inspected TCP ports.
@@ -90,7 +93,7 @@ func Open(cfg Config) (o *Offload, err error) {
 	if err = spec.LoadAndAssign(&o.objects, nil); err != nil {
 		for _, c := range []privilege.Capability{privilege.BPF, privilege.Perfmon} {
 			if !privilege.Has(c) {
-				return o, privilege.Needs(c)
+				return o, ErrPrivilege
 			}
 		}
 		return o, fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -137,6 +140,8 @@ func (o *Offload) Close() error {
 		errs = append(errs, m.Close())
 	}
 	o.workers, o.logs = nil, nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return errors.Join(append(errs, o.objects.Close())...)
 }
 
@@ -176,8 +181,10 @@ var reasons = []struct {
 	{"log_full", bpf.FollowCounterCOUNT_LOG_FULL},
 }
 
-// Counts reads the counters.
+// Counts reads the counters. After Close it returns an error.
 func (o *Offload) Counts() (c Counts, err error) {
+	o.mu.Lock() // against Close
+	defer o.mu.Unlock()
 	var sums [bpf.FollowCounterCOUNTERS]uint64
 	for i := range sums {
 		var each []uint64

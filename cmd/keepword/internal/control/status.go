@@ -24,6 +24,9 @@ type Status struct {
 	Expression string `json:"expression"`
 	Offload    string `json:"offload"`
 
+	// Kernel is nil where every packet goes through a queue.
+	Kernel *Kernel `json:"kernel,omitempty"`
+
 	// ConfigPath is "" where the built-in defaults are in force.
 	ConfigPath string `json:"config_path"`
 	// Reload is the last reload, nil where there was none.
@@ -61,6 +64,29 @@ type Table struct {
 	Queued    uint64 `json:"queued"`    // sent to a queue
 	Fragments uint64 `json:"fragments"` // first fragments that nobody had put together: dropped
 	Untracked uint64 `json:"untracked"` // those of both that were exempt from connection tracking
+}
+
+// Kernel is what the kernel does by itself.
+type Kernel struct {
+	// Offloaded are the sessions that were handed over and are not over.
+	Offloaded uint64 `json:"offloaded"`
+	// Follower is nil where there is no program: nobody then counts packets.
+	Follower *Follower `json:"follower,omitempty"`
+}
+
+// Follower counts packets of inspected ports at the interfaces that have the program.
+type Follower struct {
+	Interfaces int `json:"interfaces"`
+	// Followed were let through and inspected in arrears; Silent let through without:
+	// acknowledgements and SYNs; Passed belong to sessions that were handed over.
+	Followed     uint64 `json:"followed"`
+	Silent       uint64 `json:"silent"`
+	Passed       uint64 `json:"passed"`
+	PassedOctets uint64 `json:"passed_octets"`
+	// Dropped are those that met another of their connection on another CPU for too long.
+	Dropped uint64 `json:"dropped"`
+	// CameUp went on to a queue, by reason.
+	CameUp map[string]uint64 `json:"came_up"`
 }
 
 // Queue is one netfilter queue.

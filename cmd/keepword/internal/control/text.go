@@ -38,6 +38,9 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if s.Table != nil {
 		t.fact("table", fmt.Sprintf("%d packets queued, %d fragments dropped, %d untracked", s.Table.Queued, s.Table.Fragments, s.Table.Untracked))
 	}
+	if k := s.Kernel; k != nil {
+		t.fact("kernel", k.String())
+	}
 	t.queues(s.Queues)
 	t.counts("Flows now", s.Flows)
 	t.counts("Sessions ended", s.Sessions)
@@ -63,6 +66,32 @@ func (h *History) String() string {
 	}
 	if h.Skipped > 0 {
 		text += fmt.Sprintf("; %d entries of the file not understood", h.Skipped)
+	}
+	return text
+}
+
+// String says in words what k does.
+func (k *Kernel) String() string {
+	text := fmt.Sprintf("%d sessions handed over", k.Offloaded)
+	f := k.Follower
+	if f == nil {
+		return text
+	}
+	text += fmt.Sprintf("; packets: %d followed, %d without a word, %d of sessions handed over (%s)", f.Followed, f.Silent, f.Passed, octets(f.PassedOctets))
+	if f.Dropped > 0 {
+		text += fmt.Sprintf(", %d dropped", f.Dropped)
+	}
+	var sum uint64
+	var reasons []string
+	for _, name := range slices.Sorted(maps.Keys(f.CameUp)) {
+		if n := f.CameUp[name]; n > 0 {
+			sum += n
+			reasons = append(reasons, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	text += fmt.Sprintf(", %d came up", sum)
+	if len(reasons) > 0 {
+		text += " (" + strings.Join(reasons, ", ") + ")"
 	}
 	return text
 }

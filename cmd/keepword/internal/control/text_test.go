@@ -23,6 +23,9 @@ func aStatus() *Status {
 		ConfigPath: "/etc/keepword/keepword.yaml",
 		Reload:     &Reload{Time: time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC), Error: "keepword.yaml:3:1: unknown key \"modes\"; did you mean mode?"},
 		Table:      &Table{Queued: 1530, Fragments: 2, Untracked: 3},
+		Kernel: &Kernel{Offloaded: 17, Follower: &Follower{
+			Interfaces: 2, Followed: 100, Silent: 200, Passed: 300, PassedOctets: 30 << 20, Dropped: 4, CameUp: map[string]uint64{"words": 7, "order": 5, "large": 0},
+		}},
 		Queues: []Queue{
 			{Number: 2500, Depth: 3, Dropped: 1, Stale: 2, Packets: map[string]uint64{"accept": 1000, "drop": 4}},
 			{Number: 2501, UserDropped: 7, Packets: map[string]uint64{"accept": 500, "replace": 9}},
@@ -82,6 +85,7 @@ func TestNoLineOfTheStatusIsWiderThanEightyColumnsOrHoldsAControlCharacter(t *te
 	s.Reload.Error = "bad \x1b[31m key \u00e9\n" + strings.Repeat("word ", 60)
 	s.Offload = strings.Repeat("unbroken", 30)
 	s.Table = &Table{Queued: math.MaxUint64, Fragments: math.MaxUint64, Untracked: math.MaxUint64}
+	s.Kernel = &Kernel{Offloaded: math.MaxUint64, Follower: &Follower{Followed: math.MaxUint64, CameUp: map[string]uint64{strings.Repeat("x", 100): 1}}}
 	s.Queues[0] = Queue{Number: math.MaxUint16, Depth: 1 << 40, Dropped: 1 << 40, UserDropped: 1 << 40, Stale: 1 << 40}
 	for line := range strings.Lines(render(t, s, s.Started)) {
 		line = strings.TrimSuffix(line, "\n")

@@ -1,8 +1,9 @@
 // Package metrics shows the daemon's counters to Prometheus.
 //
-// Nothing is counted here: a Collector asks for a snapshot at each scrape. Of the
-// metrics that are promised, keepword_offloaded_flows and keepword_offloaded_bytes_total
-// have no source in this version and are absent, not 0.
+// Nothing is counted here: a Collector asks for a snapshot at each scrape. What has no
+// source is absent, not 0: keepword_offloaded_flows where every packet goes through a
+// queue, keepword_offloaded_bytes_total and keepword_follower_packets_total also where
+// connections are handed over by their mark.
 package metrics
 
 import (
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keepword/cmd/keepword/internal/control"
+	"keepword/inspect/verdict"
 )
 
 // Snapshot is the state of the daemon at one scrape.
@@ -42,6 +44,10 @@ const (
 	whereFragment = "fragment" // a fragment that nobody had put together; it comes to no queue
 )
 
+// verdictPassed is the verdict in keepword_packets_total of packets that the kernel let
+// through by itself.
+const verdictPassed = "passed"
+
 var (
 	packets    = desc("packets_total", "Packets decided, by queue and verdict.", "queue", "verdict")
 	flows      = desc("flows", "Flows in the table, by TCP state.", "state")
@@ -49,6 +55,9 @@ var (
 	breaker    = desc("breaker_changes_total", "Changes of servers' circuit breakers, by the state that they came to.", "to")
 	lostSight  = desc("lost_sight_total", "Times that inspection lost sight, by cause and the policy that met it.", "cause", "policy")
 	latency    = desc("verdict_latency_seconds", "Time from a packet's arrival to its verdict.")
+	offloaded  = desc("offloaded_flows", "Sessions that were handed over to the kernel and are not over.")
+	passedSize = desc("offloaded_bytes_total", "Octets of IP packets that the kernel let through in sessions that were handed over.")
+	follower   = desc("follower_packets_total", "Packets at the kernel's program: let through (followed, silent, passed), dropped (busy), or queued, by reason.", "outcome")
 	queueDepth = desc("queue_depth", "Packets that wait in the kernel for a verdict.", "queue")
 	dropped    = desc("queue_dropped_total", "Packets lost before inspection, by queue and place.", "queue", "where")
 	stale      = desc("stale_verdicts_total", "Verdicts on packets that the kernel no longer had.")
@@ -60,7 +69,7 @@ var (
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion")
 )
 
-var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, queueDepth, dropped, stale, memory, memoryMax, entries, unwritten, reloadOK, buildInfo}
+var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, offloaded, passedSize, follower, queueDepth, dropped, stale, memory, memoryMax, entries, unwritten, reloadOK, buildInfo}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("keepword_"+name, help, labels, nil)
@@ -103,6 +112,22 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		counter(dropped, q.Dropped, number, whereQueue)
 		counter(dropped, q.UserDropped, number, whereSocket)
 		staleSum += q.Stale
+	}
+	if k := s.Kernel; k != nil {
+		gauge(offloaded, k.Offloaded)
+		if f := k.Follower; f != nil {
+			counter(passedSize, f.PassedOctets)
+			// They come to no queue.
+			counter(packets, f.Followed+f.Silent+f.Passed, "", verdictPassed)
+			counter(packets, f.Dropped, "", verdict.Drop.String())
+			counter(follower, f.Followed, "followed")
+			counter(follower, f.Silent, "silent")
+			counter(follower, f.Passed, "passed")
+			counter(follower, f.Dropped, "busy")
+			for reason, n := range f.CameUp {
+				counter(follower, n, reason)
+			}
+		}
 	}
 	if s.Table != nil {
 		counter(dropped, s.Table.Fragments, "", whereFragment)

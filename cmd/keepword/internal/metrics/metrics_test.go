@@ -26,7 +26,10 @@ func aSnapshot() Snapshot {
 	return Snapshot{
 		Status: control.Status{
 			Version: "1.2.3",
-			Table:   &control.Table{Queued: 1013, Fragments: 8, Untracked: 9},
+			Kernel: &control.Kernel{Offloaded: 11, Follower: &control.Follower{
+				Interfaces: 2, Followed: 100, Silent: 20, Passed: 3, PassedOctets: 12345, Dropped: 4, CameUp: map[string]uint64{"words": 6, "order": 7},
+			}},
+			Table: &control.Table{Queued: 1013, Fragments: 8, Untracked: 9},
 			Queues: []control.Queue{
 				{Number: 2500, Depth: 3, Dropped: 1, UserDropped: 2, Stale: 4, Packets: map[string]uint64{"accept": 1000, "drop": 5}},
 				{Number: 2501, Stale: 6, Packets: map[string]uint64{"accept": 7}},
@@ -113,13 +116,21 @@ func TestAScrapeShowsTheSnapshot(t *testing.T) {
 func TestAMetricWithoutASourceIsAbsent(t *testing.T) {
 	base, client := start(t, func() Snapshot { return Snapshot{} })
 	_, body := request(t, client, "GET", base+"/metrics")
-	for _, name := range []string{"keepword_verdict_latency_seconds", "keepword_offloaded", `where="fragment"`, "go_goroutines"} {
+	for _, name := range []string{"keepword_verdict_latency_seconds", "keepword_offloaded", "keepword_follower", `where="fragment"`, "go_goroutines"} {
 		if strings.Contains(body, name) {
 			t.Errorf("%s is there:\n%s", name, body)
 		}
 	}
 	if !strings.Contains(body, "keepword_config_last_reload_successful 1\n") {
 		t.Errorf("a daemon that never reloaded is not reported as well configured:\n%s", body)
+	}
+}
+
+func TestWhereConnectionsLeaveByMarkOnlySessionsAreCounted(t *testing.T) {
+	base, client := start(t, func() Snapshot { return Snapshot{Status: control.Status{Kernel: &control.Kernel{Offloaded: 5}}} })
+	_, body := request(t, client, "GET", base+"/metrics")
+	if !strings.Contains(body, "keepword_offloaded_flows 5\n") || strings.Contains(body, "offloaded_bytes") || strings.Contains(body, "follower") {
+		t.Errorf("%s", body)
 	}
 }
 

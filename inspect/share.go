@@ -124,13 +124,14 @@ func (p *Pipeline) grant(s *session) {
 		if p.inArrears && (was == followed || was == exempted) {
 			return // the kernel has seen the end too, and was told nothing
 		}
+	case s.phase == passing && p.inArrears && (was == followed || was == exempted):
+		s.tell(exempted) // the kernel sees it too; if it does not, it comes up
+		p.handOver(s)
+		return
 	case s.phase == passing:
-		s.tell(exempted)
+		s.tell(handedOver)
 		g.Kind = dataplane.GrantPass
 		p.handOver(s)
-		if was == followed && p.inArrears {
-			return // the kernel sees it too; if it does not, it comes up
-		}
 	case was == notShared && p.followable(s):
 		s.tell(entrusted)
 		g.Kind = dataplane.GrantFollow
@@ -142,6 +143,10 @@ func (p *Pipeline) grant(s *session) {
 	for d := range s.half {
 		h := &s.half[d]
 		g.Next[d], g.Acked[d], g.Scale[d] = uint32(h.given), uint32(h.acked), h.scale
+	}
+	if g.Kind == dataplane.GrantPass { // how far its ends have come nobody has followed
+		d := s.direction(p.fromLow)
+		g.Next[d], g.Next[1-d] = p.view.Seq, p.view.Ack
 	}
 	p.batch.Grants = append(p.batch.Grants, g)
 }

@@ -1077,6 +1077,17 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 	return PASS;
 }
 
+/* fits says that a packet can be one of the connection that was granted as one in TLS, and not
+ * of one that uses its ports again (RFC 9293 section 3.4.1). */
+static __always_inline bool fits(const struct grant *r, const struct segment *g)
+{
+	__u8 d = g->dir & 1;
+	__s32 seq = g->seq - r->next[d], ack = g->ack - r->next[!d];
+	const __s32 near = 1 << 24;
+
+	return -near < seq && seq < near && -near < ack && ack < near;
+}
+
 /* renew takes up what inspection has granted since. */
 static __always_inline bool renew(const struct settings *set, struct flow *f, struct segment *g)
 {
@@ -1085,6 +1096,8 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 	if (!r || g->flags & SYN)
 		return false;
 	if (r->owner == OWNER_PASS) {
+		if (!fits(r, g))
+			return false;
 		f->owner = OWNER_PASS;
 		f->logged = bpf_ktime_get_ns();
 	} else if (r->seen != f->diverted || r->owner != OWNER_FOLLOW || f->fin) {
@@ -1362,7 +1375,7 @@ static __always_inline bool adopt(const struct settings *set, struct __sk_buff *
 	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
 	struct flow *f;
 
-	if (!r || !c || r->owner != OWNER_PASS || g->flags & (SYN | FIN | RST))
+	if (!r || !c || r->owner != OWNER_PASS || g->flags & (SYN | FIN | RST) || !fits(r, g))
 		return false;
 	f = fresh(c);
 	f->owner = OWNER_PASS;
@@ -1377,6 +1390,8 @@ static __always_inline decision decide(const struct settings *set, struct __sk_b
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
 
+	if (g->flags == SYN) /* whatever was granted was granted to another connection */
+		bpf_map_delete_elem(&grants, &g->conn);
 	if (f && f->owner == OWNER_PASS && f->fin == 3 && g->flags == SYN) { /* the next one on these ports */
 		bpf_map_delete_elem(&flows, &g->conn);
 		f = NULL;

@@ -33,7 +33,7 @@ type Packet struct {
 	ChecksumPartial bool
 	// Passed says that the kernel's follower has let the packet through already (see
 	// Follower). The Inspector reads it like any other; Verdict says what it would have
-	// decided, and the engine carries nothing out.
+	// decided, and the engine carries nothing out. Its Data must not be written to.
 	Passed bool
 	// Before is what became of the connection between its last logged packet and this one,
 	// where Passed is set.

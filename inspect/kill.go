@@ -84,6 +84,9 @@ func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict
 		r.Seq = v.Ack
 		p.inject(&r)
 	}
+	if pk.Passed {
+		return verdict.Accept // it went on while the kernel was not told yet
+	}
 	h.resetSent = !h.resetSent && !v.Flags.Has(packet.SYN)
 	if h.resetSent {
 		pk.Data = v.MakeReset(uint32(h.given))

@@ -119,6 +119,7 @@ type Pipeline struct {
 	spent     []*reassembly.Buffer // lent until the next Inspect
 	scrap     []byte
 	quoted    []byte
+	copied    []byte // the packet at hand, where it is not ours
 	found     []FindingRecord
 	ended     FlowRecord
 	trail     trail

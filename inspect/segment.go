@@ -25,6 +25,9 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	}
 	p.flows.Touch(e, p.now, class)
 
+	if pk.Passed {
+		p.own(s, d)
+	}
 	if pk.Before.Exempt && s.phase == leaving {
 		p.pass(s) // its ends have acknowledged what proves TLS
 	}
@@ -191,16 +194,18 @@ func (p *Pipeline) acknowledge(s *session, d int) (dirty bool) {
 			return false
 		}
 	}
-	// The sender may have no more in flight than we can keep: a retransmission must
-	// be checked against what was inspected. The right edge moves with ACK, so it
-	// never shrinks (RFC 9293 §3.8.6).
-	if s.enforce && s.half[d].scaled && o.scaled {
-		if shift := s.half[d].scale; int(v.Window)<<shift > p.cap {
-			v.SetWindow(uint16(p.cap >> shift))
-			return true
-		}
+	if p.opensWide(s, d) {
+		v.SetWindow(uint16(p.cap >> s.half[d].scale))
+		return true
 	}
 	return false
+}
+
+// opensWide says that the window of the segment at hand has to be lowered: the sender may have
+// no more in flight than we can keep, for a retransmission must be checked against what was
+// inspected. The right edge moves with ACK, so it never shrinks (RFC 9293 §3.8.6).
+func (p *Pipeline) opensWide(s *session, d int) bool {
+	return s.enforce && s.half[d].scaled && s.half[1-d].scaled && int(p.view.Window)<<s.half[d].scale > p.cap
 }
 
 // gap is where the receiver has octets that were never seen.

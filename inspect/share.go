@@ -13,11 +13,11 @@ import (
 type share uint8
 
 const (
-	notShared share = iota // what comes, comes up
-	followed               // from its greeting on, without being told
-	exempted               // followed into TLS, likewise
-	entrusted              // GrantFollow
-	handedOver             // GrantPass
+	notShared  share = iota // what comes, comes up
+	followed                // from its greeting on, without being told
+	exempted                // followed into TLS, likewise
+	entrusted               // GrantFollow
+	handedOver              // GrantPass
 	forsaken
 
 	// handed is set beside one of them: the session was handed over, and is not over.
@@ -85,6 +85,24 @@ func (p *Pipeline) handBack(s *session) {
 	}
 }
 
+// smallPassed is how long a packet is at most that is copied without a thought.
+const smallPassed = 2048
+
+// own has a packet that the kernel has let through read from a copy. Where it lies in the log
+// nobody may write, and whatever inspection would make of a packet it makes in place. Only what
+// surely stays as it is is read where it lies: many octets to the server, the next that it waits
+// for.
+func (p *Pipeline) own(s *session, d int) {
+	v, h := p.view, &s.half[d]
+	_, _, hole := h.stream.Hole()
+	if len(v.Bytes()) > smallPassed && d == toServer && s.phase == dialogue && !s.editsCommands() && h.opened && !hole &&
+		h.stream.Next() == seqnum.Value(v.Seq) && v.Flags&^packet.PSH == packet.ACK && !p.opensWide(s, d) {
+		return
+	}
+	p.copied = append(p.copied[:0], v.Bytes()...)
+	packet.Parse(p.copied, v)
+}
+
 // arrears accounts for a packet that has gone on already, and for those that the kernel let
 // through without a word before it. That it differs with us about one never happens, as far
 // as the proofs show (bench/follow); if it does, what is known of the session is not what its
@@ -142,7 +160,10 @@ func (p *Pipeline) grant(s *session) {
 	g.Client, g.Server, g.InText = s.client(), s.server(), s.dlg.InText()
 	for d := range s.half {
 		h := &s.half[d]
-		g.Next[d], g.Acked[d], g.Scale[d] = uint32(h.given), uint32(h.acked), h.scale
+		g.Next[d], g.Acked[d] = uint32(h.given), uint32(h.acked)
+		if h.scaled && s.half[1-d].scaled { // RFC 7323 §2.2: both, or none
+			g.Scale[d] = h.scale
+		}
 	}
 	if g.Kind == dataplane.GrantPass { // how far its ends have come nobody has followed
 		d := s.direction(p.fromLow)

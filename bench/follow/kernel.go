@@ -18,6 +18,9 @@ import (
 // mark exempts here.
 const mark = 0x10000000
 
+// logSize is the octets of the log.
+const logSize = 1 << 20
+
 // Kernel is the program, and the log of its one worker.
 type Kernel struct {
 	program *offload.Offload
@@ -30,7 +33,7 @@ type Kernel struct {
 func NewKernel(window int, ports ...uint16) (*Kernel, error) {
 	o, err := offload.Open(offload.Config{
 		Ports: ports, Mark: mark, Window: uint32(window), Workers: 1, Worker: func(uint16) int { return 0 },
-		Log: 1 << 20, Flows: 1 << 12,
+		Log: logSize, Flows: 1 << 12,
 	})
 	if err != nil {
 		return nil, err

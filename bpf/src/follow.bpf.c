@@ -198,20 +198,20 @@ static __always_inline enum sort parse(struct __sk_buff *skb, const struct setti
 	} else {
 		return NOT_OURS;
 	}
+	if (inspected(set, t->dest) == inspected(set, t->source))
+		return NOT_OURS; /* with both, only who knows the SYN can tell the server */
 	if (inspected(set, t->dest)) {
 		g->dir = TO_SERVER;
 		__builtin_memcpy(g->conn.client, src, sizeof src);
 		__builtin_memcpy(g->conn.server, dst, sizeof dst);
 		g->conn.client_port = t->source;
 		g->conn.server_port = t->dest;
-	} else if (inspected(set, t->source)) {
+	} else {
 		g->dir = TO_CLIENT;
 		__builtin_memcpy(g->conn.client, dst, sizeof dst);
 		__builtin_memcpy(g->conn.server, src, sizeof src);
 		g->conn.client_port = t->dest;
 		g->conn.server_port = t->source;
-	} else {
-		return NOT_OURS;
 	}
 	g->tcp = ETH_HLEN + header;
 	g->size = size;
@@ -457,9 +457,10 @@ static const __u8 in_text[PLACES][256] = {
 	[UNFIT] = { ALL(UNFIT) },
 };
 static const __u8 in_mail[PLACES][256] = {
-	/* Lines that end with CRLF, none of which begins with a dot unless with two. */
-	[LINE_START] = { ALL(IN_LINE), ['\r'] = BEHIND_CR, ['\n'] = UNFIT, ['.'] = BEHIND_DOT },
-	[IN_LINE] = { ALL(IN_LINE), ['\r'] = BEHIND_CR, ['\n'] = UNFIT },
+	/* Lines that end with CRLF, none of which begins with a dot unless with two. NULs, which some
+	 * servers drop, come up. */
+	[LINE_START] = { ALL(IN_LINE), [0] = UNFIT, ['\r'] = BEHIND_CR, ['\n'] = UNFIT, ['.'] = BEHIND_DOT },
+	[IN_LINE] = { ALL(IN_LINE), [0] = UNFIT, ['\r'] = BEHIND_CR, ['\n'] = UNFIT },
 	[BEHIND_CR] = { ALL(UNFIT), ['\n'] = LINE_START },
 	[BEHIND_DOT] = { ALL(UNFIT), ['.'] = IN_LINE },
 	[UNFIT] = { ALL(UNFIT) },
@@ -753,8 +754,8 @@ static __always_inline __u64 zeros(__u64 w)
 	return ~(((w & ~HIGH) + ~HIGH) | w | ~HIGH);
 }
 
-/* dots_run says that in the next STRIDE octets a dot stands behind a CR or LF, and not before
- * another dot (RFC 5321 section 4.5.2). */
+/* dots_run says that in the next STRIDE octets a dot stands behind a CR or LF, or a NUL, which some
+ * servers drop, and not before another dot (RFC 5321 section 4.5.2). */
 __noinline bool dots_run(struct large *l, __u32 at)
 {
 	if (!l)
@@ -773,7 +774,7 @@ __noinline bool dots_run(struct large *l, __u32 at)
 			const __u8 *p = &l->packet[at + i + j];
 			__u64 o = *(const __u64 *)p, before = *(const __u64 *)(p - 1), next = *(const __u64 *)(p + 1);
 
-			if (zeros(o ^ DOTS) & (zeros(before ^ LFS) | zeros(before ^ CRS)) & ~zeros(next ^ DOTS))
+			if (zeros(o ^ DOTS) & (zeros(before ^ LFS) | zeros(before ^ CRS) | zeros(before)) & ~zeros(next ^ DOTS))
 				return true;
 		}
 	}
@@ -791,7 +792,7 @@ static __always_inline bool large_mail(struct flow *f, struct large *l, __u32 at
 
 	if (at < 40 || at > 120 || end < at + 8 || end > LARGE - 8)
 		return false;
-	if (place == BEHIND_DOT || (place != IN_LINE && AT(l, at) == '.' && AT(l, at + 1) != '.'))
+	if (!AT(l, end - 1) || place == BEHIND_DOT || (place != IN_LINE && AT(l, at) == '.' && AT(l, at + 1) != '.'))
 		return false;
 	ends = AT(l, end - 5) == '\r' && AT(l, end - 4) == '\n' && AT(l, end - 3) == '.' && AT(l, end - 2) == '\r' &&
 	       AT(l, end - 1) == '\n';
@@ -1213,6 +1214,9 @@ static __always_inline decision owned(const struct settings *set, struct flow *f
 	return d;
 }
 
+/* UNSCALED is the scale of a SYN that has none. */
+#define UNSCALED 0xff
+
 /* options reads the options of a SYN (RFC 9293 section 3.2, RFC 7323 section 2.2). It returns
  * false where one of them needs a look, or a change. */
 __noinline bool options(struct scratch *c, struct segment *g, __u8 *scale)
@@ -1222,7 +1226,7 @@ __noinline bool options(struct scratch *c, struct segment *g, __u8 *scale)
 	if (!c || !g || !scale)
 		return false;
 	at = g->tcp - ETH_HLEN + sizeof(struct tcphdr);
-	*scale = 0;
+	*scale = UNSCALED;
 	for (int i = 0; i < 12; i++) {
 		__u8 kind, length;
 
@@ -1347,11 +1351,16 @@ static __always_inline decision establish(const struct settings *set, struct __s
 		count(COUNT_SILENT, 1);
 		return PASS;
 	}
-	if (g->dir == TO_SERVER && g->flags == SYN && g->seq == o->seq[TO_SERVER])
+	if (g->dir == TO_SERVER && g->flags == SYN && g->seq == o->seq[TO_SERVER] && g->headers == g->size && ready(skb, g) &&
+	    options(c, g, &scale) && scale == o->scale[TO_SERVER]) {
+		count(COUNT_SILENT, 1);
 		return PASS; /* it is repeated */
+	}
 	/* Whatever else it is, inspection learns what was. */
 	told = recall(set, f, skb, g, c, o, TO_SERVER) && (!o->answered || recall(set, f, skb, g, c, o, TO_CLIENT));
-	if (told && o->answered && g->dir == TO_SERVER && !(g->flags & SYN) && g->seq == o->seq[TO_SERVER] + 1 &&
+	if (!told && alive(set, &g->conn))
+		return COUNT_BUSY; /* it comes again; unread it would begin in its middle */
+	if (told && o->answered && granted(set, &g->conn) && g->dir == TO_SERVER && !(g->flags & SYN) && g->seq == o->seq[TO_SERVER] + 1 &&
 	    g->ack == o->seq[TO_CLIENT] + 1) {
 		f->owner = OWNER_FOLLOW;
 		f->epoch = set->epoch;
@@ -1359,8 +1368,10 @@ static __always_inline decision establish(const struct settings *set, struct __s
 		f->next[0] = f->acked[0] = o->seq[TO_SERVER] + 1;
 		f->next[1] = o->seq[TO_CLIENT] + 1;
 		f->acked[1] = o->seq[TO_CLIENT];
-		f->scale[0] = o->scale[TO_SERVER];
-		f->scale[1] = o->scale[TO_CLIENT];
+		if (o->scale[0] != UNSCALED && o->scale[1] != UNSCALED) { /* RFC 7323 section 2.2: both, or none */
+			f->scale[0] = o->scale[TO_SERVER];
+			f->scale[1] = o->scale[TO_CLIENT];
+		}
 		f->scaled = true;
 	}
 	bpf_map_delete_elem(&openings, &g->conn);

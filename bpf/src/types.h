@@ -167,7 +167,8 @@ enum counter {
 	COUNT_WORDS,    /* the dialogue goes on otherwise than is known here */
 	COUNT_LOG_FULL,
 	/* Those that were dropped: */
-	COUNT_BUSY, /* two CPUs had packets of one connection, and one held it too long */
+	COUNT_BUSY, /* two CPUs had packets of one connection, and one held it too long, or the log has no
+		     * room for how it began */
 	/* And: */
 	COUNT_TAKEN, /* grants taken up */
 	COUNTERS,

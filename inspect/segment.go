@@ -48,7 +48,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 		}
 		s.half[d].follow(seqnum.Value(v.Seq), end)
 		p.followEnd(e, d, end, isLast)
-		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 {
+		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 && !pk.Before.Exempt {
 			return verdict.Drop // a reset may have died behind us: what follows it stays unread
 		}
 		return verdict.Accept

@@ -49,6 +49,9 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 			p.grantServer(s)
 		}
 	} else {
+		if s.phase == opening && p.view.Flags&(packet.SYN|packet.ACK) == packet.SYN {
+			s.cameUp = 0 // one before may have come in a form that the kernel has not counted
+		}
 		s.cameUp++
 		s.tell(notShared)
 	}

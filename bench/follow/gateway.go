@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"keepword/dataplane"
 	"keepword/inspect/verdict"
@@ -15,6 +16,8 @@ type Witness struct {
 	dataplane.Inspector
 	// Passed counts the packets that the kernel has let through and logged, CameUp all others.
 	Passed, CameUp int
+	// Rounds counts the batches that are not of the log. Any goroutine may read it.
+	Rounds atomic.Uint64
 	// Differences tell what was wrong, the first few.
 	Differences []string
 
@@ -35,6 +38,9 @@ func (w *Witness) Inspect(b *dataplane.Batch) {
 		}
 	}
 	w.Inspector.Inspect(b)
+	if len(w.ends) == 0 {
+		w.Rounds.Add(1)
+	}
 	at, n := 0, 0
 	for i := range b.Packets {
 		pk := &b.Packets[i]
@@ -48,7 +54,7 @@ func (w *Witness) Inspect(b *dataplane.Batch) {
 		if len(w.Differences) == mostTold || pk.Verdict == verdict.Accept && bytes.Equal(was, pk.Data) {
 			continue
 		}
-		w.Differences = append(w.Differences, fmt.Sprintf("the kernel let through %q, inspection would say %v", was, pk.Verdict))
+		w.Differences = append(w.Differences, fmt.Sprintf("the kernel let through %q (followed: %v, in TLS: %v), inspection would say %v", was, pk.Before.Followed, pk.Before.Exempt, pk.Verdict))
 	}
 }
 

@@ -142,7 +142,8 @@ struct segment {
 	__u16 window;
 	__u8 flags;
 	__u8 dir;
-	bool odd; /* it has options that are not looked at here */
+	bool odd;     /* it has options that are not looked at here */
+	bool partial; /* only conn and dir are known; it is odd too */
 };
 
 /* TCP's control bits (RFC 9293 section 3.1). */
@@ -161,27 +162,93 @@ static __always_inline bool inspected(const struct settings *s, __be16 port)
 
 enum sort { NOT_OURS, OURS };
 
-/* parse reads the headers. What it does not take for OURS needs no exemption, or gets none. */
-static __always_inline enum sort parse(struct __sk_buff *skb, const struct settings *set, struct segment *g)
+/* IPv6's extension headers (RFC 8200 section 4, RFC 4302), and the most of them that are read. */
+enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION = 60 };
+#define EXTENSIONS 8
+
+struct way {
+	__u32 src[4], dst[4];
+	__be16 ports[2];
+};
+
+/* unusual reads of a packet whose it is: of one with IP options or extension headers, of a first
+ * fragment, and of one whose headers are not in one piece. It needs a look, and must not come up
+ * without being missed here. */
+__noinline bool unusual(struct __sk_buff *skb, struct way *w)
+{
+	__u32 at = ETH_HLEN;
+
+	if (!w)
+		return false;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip) || ip.version != 4 || ip.ihl < 5 || ip.protocol != IPPROTO_TCP ||
+		    ip.frag_off & bpf_htons(0x1fff))
+			return false;
+		w->src[0] = w->src[1] = w->dst[0] = w->dst[1] = 0;
+		w->src[2] = w->dst[2] = bpf_htonl(0xffff);
+		w->src[3] = ip.saddr;
+		w->dst[3] = ip.daddr;
+		at += ip.ihl * 4;
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr ip;
+		__u8 next;
+
+		if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip) || ip.version != 6)
+			return false;
+		__builtin_memcpy(w->src, &ip.saddr, sizeof w->src);
+		__builtin_memcpy(w->dst, &ip.daddr, sizeof w->dst);
+		next = ip.nexthdr;
+		at += sizeof ip;
+		for (int i = 0; i < EXTENSIONS && next != IPPROTO_TCP; i++) {
+			struct {
+				__u8 next, length;
+				__be16 offset;
+			} h;
+
+			if (bpf_skb_load_bytes(skb, at, &h, sizeof h))
+				return false;
+			if (next == FRAGMENT) {
+				if (h.offset & bpf_htons(0xfff8))
+					return false;
+				at += 8;
+			} else if (next == AUTHENTICATION) {
+				at += (h.length + 2) * 4;
+			} else if (next == HOP_BY_HOP || next == ROUTING || next == DESTINATION) {
+				at += (h.length + 1) * 8;
+			} else {
+				return false;
+			}
+			next = h.next;
+		}
+		if (next != IPPROTO_TCP)
+			return false;
+	} else {
+		return false;
+	}
+	return !bpf_skb_load_bytes(skb, at, w->ports, sizeof w->ports);
+}
+
+/* usual reads the headers of a packet that has no unusual ones. */
+static __always_inline bool usual(struct __sk_buff *skb, struct segment *g, struct way *w)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u32 src[4], dst[4];
 	struct tcphdr *t;
 	__u32 size, header;
 
 	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr) > end)
-		return NOT_OURS;
-	g->at = ETH_HLEN;
+		return false;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = data + ETH_HLEN;
 
 		if (ip->protocol != IPPROTO_TCP || ip->version != 4 || ip->ihl != 5 ||
 		    ip->frag_off & bpf_htons(0x3fff)) /* offset, or more fragments */
-			return NOT_OURS;
-		src[0] = src[1] = dst[0] = dst[1] = 0;
-		src[2] = dst[2] = bpf_htonl(0xffff);
-		src[3] = ip->saddr;
-		dst[3] = ip->daddr;
+			return false;
+		w->src[0] = w->src[1] = w->dst[0] = w->dst[1] = 0;
+		w->src[2] = w->dst[2] = bpf_htonl(0xffff);
+		w->src[3] = ip->saddr;
+		w->dst[3] = ip->daddr;
 		size = bpf_ntohs(ip->tot_len);
 		header = sizeof *ip;
 		t = (void *)(ip + 1);
@@ -189,30 +256,17 @@ static __always_inline enum sort parse(struct __sk_buff *skb, const struct setti
 		struct ipv6hdr *ip = data + ETH_HLEN;
 
 		if ((void *)(ip + 1) + sizeof *t > end || ip->nexthdr != IPPROTO_TCP || ip->version != 6)
-			return NOT_OURS;
-		__builtin_memcpy(src, &ip->saddr, sizeof src);
-		__builtin_memcpy(dst, &ip->daddr, sizeof dst);
+			return false;
+		__builtin_memcpy(w->src, &ip->saddr, sizeof w->src);
+		__builtin_memcpy(w->dst, &ip->daddr, sizeof w->dst);
 		size = sizeof *ip + bpf_ntohs(ip->payload_len);
 		header = sizeof *ip;
 		t = (void *)(ip + 1);
 	} else {
-		return NOT_OURS;
+		return false;
 	}
-	if (inspected(set, t->dest) == inspected(set, t->source))
-		return NOT_OURS; /* with both, only who knows the SYN can tell the server */
-	if (inspected(set, t->dest)) {
-		g->dir = TO_SERVER;
-		__builtin_memcpy(g->conn.client, src, sizeof src);
-		__builtin_memcpy(g->conn.server, dst, sizeof dst);
-		g->conn.client_port = t->source;
-		g->conn.server_port = t->dest;
-	} else {
-		g->dir = TO_CLIENT;
-		__builtin_memcpy(g->conn.client, dst, sizeof dst);
-		__builtin_memcpy(g->conn.server, src, sizeof src);
-		g->conn.client_port = t->dest;
-		g->conn.server_port = t->source;
-	}
+	w->ports[0] = t->source;
+	w->ports[1] = t->dest;
 	g->tcp = ETH_HLEN + header;
 	g->size = size;
 	g->headers = header + t->doff * 4;
@@ -220,7 +274,6 @@ static __always_inline enum sort parse(struct __sk_buff *skb, const struct setti
 	g->ack = bpf_ntohl(t->ack_seq);
 	g->window = bpf_ntohs(t->window);
 	g->flags = ((__u8 *)t)[13];
-	g->odd = false;
 	if (t->doff < 5 || g->headers > size || size > skb->len - ETH_HLEN || ((__u8 *)t)[12] & 0x0f) {
 		g->odd = true;
 	} else if (t->doff == 8) { /* as Linux sends timestamps (RFC 7323 appendix A) */
@@ -229,6 +282,38 @@ static __always_inline enum sort parse(struct __sk_buff *skb, const struct setti
 		g->odd = (void *)(o + 1) > end || *o != bpf_htonl(0x0101080a);
 	} else if (t->doff != 5) {
 		g->odd = true;
+	}
+	return true;
+}
+
+/* parse reads the headers. What it does not take for OURS needs no exemption, or gets none. */
+static __always_inline enum sort parse(struct __sk_buff *skb, const struct settings *set, struct segment *g)
+{
+	struct way w = {};
+	bool to, from;
+
+	g->at = ETH_HLEN;
+	if (!usual(skb, g, &w)) {
+		if (!unusual(skb, &w))
+			return NOT_OURS;
+		g->odd = g->partial = true;
+	}
+	from = inspected(set, w.ports[0]);
+	to = inspected(set, w.ports[1]);
+	if (from == to)
+		return NOT_OURS; /* with both, only who knows the SYN can tell the server */
+	if (to) {
+		g->dir = TO_SERVER;
+		__builtin_memcpy(g->conn.client, w.src, sizeof w.src);
+		__builtin_memcpy(g->conn.server, w.dst, sizeof w.dst);
+		g->conn.client_port = w.ports[0];
+		g->conn.server_port = w.ports[1];
+	} else {
+		g->dir = TO_CLIENT;
+		__builtin_memcpy(g->conn.client, w.dst, sizeof w.dst);
+		__builtin_memcpy(g->conn.server, w.src, sizeof w.src);
+		g->conn.client_port = w.ports[1];
+		g->conn.server_port = w.ports[0];
 	}
 	return OURS;
 }
@@ -1057,6 +1142,8 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 	__u8 d = g->dir & 1;
 	__u32 end = g->seq + g->size - g->headers;
 
+	if (g->partial)
+		return COUNT_HEADERS;
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */
 	if (g->flags & FIN)
@@ -1094,7 +1181,7 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 {
 	struct grant *r = bpf_map_lookup_elem(&grants, &g->conn);
 
-	if (!r || g->flags & SYN)
+	if (!r || g->partial || g->flags & SYN)
 		return false;
 	if (r->owner == OWNER_PASS) {
 		if (!fits(r, g))
@@ -1360,7 +1447,7 @@ static __always_inline decision establish(const struct settings *set, struct __s
 	told = recall(set, f, skb, g, c, o, TO_SERVER) && (!o->answered || recall(set, f, skb, g, c, o, TO_CLIENT));
 	if (!told && alive(set, &g->conn))
 		return COUNT_BUSY; /* it comes again; unread it would begin in its middle */
-	if (told && o->answered && granted(set, &g->conn) && g->dir == TO_SERVER && !(g->flags & SYN) && g->seq == o->seq[TO_SERVER] + 1 &&
+	if (told && o->answered && !g->partial && granted(set, &g->conn) && g->dir == TO_SERVER && !(g->flags & SYN) && g->seq == o->seq[TO_SERVER] + 1 &&
 	    g->ack == o->seq[TO_CLIENT] + 1) {
 		f->owner = OWNER_FOLLOW;
 		f->epoch = set->epoch;
@@ -1386,7 +1473,7 @@ static __always_inline bool adopt(const struct settings *set, struct __sk_buff *
 	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
 	struct flow *f;
 
-	if (!r || !c || r->owner != OWNER_PASS || g->flags & (SYN | FIN | RST) || !fits(r, g))
+	if (!r || !c || g->partial || r->owner != OWNER_PASS || g->flags & (SYN | FIN | RST) || !fits(r, g))
 		return false;
 	f = fresh(c);
 	f->owner = OWNER_PASS;
@@ -1433,7 +1520,8 @@ int keepword_steer(struct __sk_buff *skb)
 	struct segment g = {};
 	decision d;
 
-	if (!set || (skb->mark & set->mark) == set->mark || skb->vlan_present)
+	if (!set || (skb->mark & set->mark) == set->mark ||
+	    (skb->vlan_present && skb->vlan_tci & 0xfff)) /* with 0 it is a priority, and no network's */
 		return TC_ACT_UNSPEC;
 	if (parse(skb, set, &g) != OURS)
 		return TC_ACT_UNSPEC;

@@ -28,6 +28,7 @@ type ground struct {
 	read   *inspected
 	table  *steer.Table
 	engine *nfqueue.Engine
+	share  *share // nil: the kernel decides nothing
 	end    context.CancelFunc
 	ended  chan error
 	ports  atomic.Uint32
@@ -45,19 +46,42 @@ const (
 )
 
 // keepword is the inspection that is shipped.
-func keepword(read *inspected) dataplane.Inspector {
+func keepword(read *inspected) dataplane.Inspector { return pipeline(read, false) }
+
+// pipeline is keepword's; follows says that it grants what the kernel may do.
+func pipeline(read *inspected, follows bool) *inspect.Pipeline {
 	return inspect.New(inspect.Config{
 		Policy: policy.New(policy.Config{Mode: verdict.Enforce, Servers: serverRules()}),
 		Ports:  inspectedPorts(),
 		Limits: inspect.Limits{Flows: 1 << 17, Memory: 1 << 30, FlowMemory: 256 << 10},
 		Sink:   read,
 		Tap:    read,
+
+		Follows: follows,
 	})
 }
 
 // newGround builds the lab; what inspects its packets is made by in. It must be closed.
-func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (_ *ground, err error) {
+func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (*ground, error) {
 	g := &ground{read: &inspected{flows: map[uint16][]*readFlow{}}}
+	return g.build(ctx, func() (dataplane.Inspector, error) { return in(g.read), nil })
+}
+
+// newSharedGround is newGround with keepword, and the kernel's own share of it.
+func newSharedGround(ctx context.Context, s *share) (*ground, error) {
+	g := &ground{read: &inspected{flows: map[uint16][]*readFlow{}}, share: s}
+	p := pipeline(g.read, true)
+	s.witness.Inspector = p
+	if err := s.load(p.Window()); err != nil { // a host of the lab lacks what the loader looks at
+		return nil, err
+	}
+	return g.build(ctx, func() (dataplane.Inspector, error) {
+		return &s.witness, s.attach()
+	})
+}
+
+// build builds the lab. in is called in the gateway.
+func (g *ground) build(ctx context.Context, in func() (dataplane.Inspector, error)) (_ *ground, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -72,8 +96,16 @@ func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (_ 
 	if err := g.listen(); err != nil {
 		return nil, err
 	}
+	var inspector dataplane.Inspector
 	err = g.lab.Gateway.Do(func() (err error) {
-		if g.engine, err = nfqueue.Open(nfqueue.Config{MaxLen: maxQueue, Buffer: 64 << 20, Mark: exempt}); err != nil {
+		if inspector, err = in(); err != nil {
+			return err
+		}
+		queue := nfqueue.Config{MaxLen: maxQueue, Buffer: 64 << 20, Mark: exempt}
+		if g.share != nil {
+			queue.Follower = g.share.follower()
+		}
+		if g.engine, err = nfqueue.Open(queue); err != nil {
 			return err
 		}
 		g.table, err = steer.Open(steer.Config{Ports: inspectedPorts(), Hooks: []steer.Hook{steer.Forward}, Queues: 1, Mark: exempt})
@@ -84,7 +116,7 @@ func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (_ 
 	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	g.end, g.ended = end, make(chan error, 1)
-	go func() { g.ended <- g.engine.Run(running, in(g.read)) }()
+	go func() { g.ended <- g.engine.Run(running, inspector) }()
 	if g.wires[ClientSide], err = openWire(ClientSide, g.lab.Client, g.lab.Gateway, lab.ClientSide); err != nil {
 		return nil, err
 	}
@@ -139,6 +171,16 @@ func (g *ground) clientTLS(old bool) *tls.Config {
 	return c
 }
 
+// stop ends inspection.
+func (g *ground) stop() (err error) {
+	if g.end != nil {
+		g.end()
+		err = <-g.ended
+		g.end = nil
+	}
+	return err
+}
+
 func (g *ground) close() (err error) {
 	for _, w := range g.wires {
 		if w != nil {
@@ -148,12 +190,12 @@ func (g *ground) close() (err error) {
 	if g.server != nil {
 		g.server.stop()
 	}
-	if g.end != nil {
-		g.end()
-		err = <-g.ended
-	}
+	err = g.stop()
 	if g.engine != nil {
 		err = errors.Join(err, g.engine.Close())
+	}
+	if g.share != nil && g.share.program != nil {
+		err = errors.Join(err, g.share.program.Close())
 	}
 	if g.lab != nil {
 		g.lab.Close() // and with it the table

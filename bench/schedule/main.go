@@ -6,6 +6,9 @@
 //
 //	go run ./bench/schedule -n 20000 -seed 1
 //
+// With -kernel the program that decides in the kernel what it may is at the gateway's
+// interfaces, and whatever it lets through has to be what inspection would have let through.
+//
 // It builds its hosts in network namespaces and needs root; the machine's own network is
 // never touched.
 package main
@@ -38,10 +41,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	verbose := flags.Bool("v", false, "list the packets of every schedule")
 	shown := flags.Int("show", 3, "violations that are told at length")
 	stalls := flags.Bool("stalls", false, "also name the seeds that neither completed nor were ended")
+	kernel := flags.Bool("kernel", false, "have the kernel decide what it may")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	g, err := newGround(ctx, keepword)
+	g, err := open(ctx, *kernel)
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	})
 	counters := g.engine.Counters()
+	if g.share != nil {
+		fmt.Fprintln(out, g.share)
+		err = errors.Join(err, g.stop(), g.share.judge())
+	}
 	if err = errors.Join(err, g.close()); err != nil {
 		return err
 	}
@@ -69,6 +77,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%d schedules violate the property: see above", t.total.violations)
 	}
 	return nil
+}
+
+func open(ctx context.Context, kernel bool) (*ground, error) {
+	if kernel {
+		return newSharedGround(ctx, new(share))
+	}
+	return newGround(ctx, keepword)
 }
 
 // String tells a violation: how to see it again, what went wrong, and every packet.

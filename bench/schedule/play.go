@@ -45,6 +45,7 @@ func (g *ground) play(s *Schedule) (o Outcome) {
 	} else {
 		a = g.playServer(&o, from, to)
 	}
+	g.share.inspects()
 	o.judge(&a, g.read.finish(from))
 	return o
 }

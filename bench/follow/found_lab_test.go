@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"keepword/dataplane"
 	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 )
@@ -216,4 +217,19 @@ func TestAConnectionThatTheFullLogHasNoRoomForBeginsLater(t *testing.T) {
 	}
 	g.wantNoDifference()
 	l.wantOneTruth()
+}
+
+// No receiver takes a segment without ACK (RFC 9293 section 3.10.7.4), and inspection drops it.
+func TestASegmentWithoutACKComesUpInTLSToo(t *testing.T) {
+	g := known(t)
+	l := g.followed()
+	g.follower.Grant([]dataplane.Grant{{Kind: dataplane.GrantPass, Client: l.client.addr, Server: g.server,
+		Next: [2]uint32{l.client.first + uint32(len(l.client.said)), l.server.first + uint32(len(l.server.said))}}})
+	l.take(l.segment(true, len(l.client.said), packet.ACK|packet.URG, "").Append(nil)) // comes up, and with it the connection
+	if !l.send(l.segment(true, len(l.client.said), packet.ACK|packet.PSH, "\x17\x03\x03\x00\x01a")) {
+		t.Fatal("what was granted came up")
+	}
+	if l.send(l.segment(true, len(l.client.said), packet.PSH, "\x17\x03\x03\x00\x01a")) {
+		t.Error("it has passed")
+	}
 }

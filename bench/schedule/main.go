@@ -63,6 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	})
 	counters := g.engine.Counters()
+	fmt.Fprint(out, t)
 	if g.share != nil {
 		fmt.Fprintln(out, g.share)
 		err = errors.Join(err, g.stop(), g.share.judge())
@@ -70,7 +71,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err = errors.Join(err, g.close()); err != nil {
 		return err
 	}
-	fmt.Fprint(out, t)
 	fmt.Fprintf(out, "%d packets inspected, %d without a verdict in time, %d beyond the buffers\n",
 		counters.Received, counters.Stale+counters.VerdictErrors, counters.Shortages)
 	if t.total.violations > 0 {

@@ -1142,7 +1142,7 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 	__u8 d = g->dir & 1;
 	__u32 end = g->seq + g->size - g->headers;
 
-	if (g->partial)
+	if (g->partial || !(g->flags & (SYN | RST | ACK))) /* no receiver takes it (RFC 9293 section 3.10.7.4) */
 		return COUNT_HEADERS;
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */

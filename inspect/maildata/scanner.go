@@ -106,7 +106,7 @@ func (s *Scanner) Following() bool { return s.line.stage != stageNo }
 func (s *Scanner) Scan(b []byte) (n int, ev Event) {
 	start := -1
 	for n < len(b) {
-		if s.Idle() {
+		if s.idle() {
 			if n += s.pass(b[n:]); n == len(b) {
 				break
 			}
@@ -132,9 +132,12 @@ func (s *Scanner) Scan(b []byte) (n int, ev Event) {
 
 func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
 
-// Idle says that the octets that follow are in the middle of a line of text, with no ending
-// before it that a command may stand behind.
-func (s *Scanner) Idle() bool {
+// Plain says that the octets that follow are in the middle of a line of text, and that no
+// lenient ending stands before it behind which commands are looked for.
+func (s *Scanner) Plain() bool { return s.idle() && !s.behindEnding() }
+
+// idle says that pass may take the octets that follow.
+func (s *Scanner) idle() bool {
 	return s.tail.empty() && s.line.stage == stageNo && !s.mayBeCut()
 }
 

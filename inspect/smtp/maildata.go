@@ -44,7 +44,7 @@ func (d *Dialogue) chunkData(b []byte, spare *Spare) (n int, ev *ClientEvent) {
 // InText says that the client is in the middle of a line of mail data, and that all before it
 // was plain.
 func (d *Dialogue) InText() bool {
-	return d.mode == MailData && d.data != nil && d.data.Idle()
+	return d.mode == MailData && d.data != nil && d.data.Plain()
 }
 
 // scan has the scanner read octets of the message, up to its next event.

@@ -54,6 +54,7 @@ bench: ## run the Go benchmarks, and as root compare gateways (SURICATA=1 gets S
 	fi
 
 generate: ## make the committed generated files anew
+	@packaging/deps.sh clang-14 llvm-14 libbpf-dev linux-libc-dev
 	go generate ./...
 
 lint: ## gofmt, vet, staticcheck

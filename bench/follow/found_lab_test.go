@@ -49,8 +49,10 @@ func TestAPacketThatPassedBesideTheEndOfItsConnectionIsLeftAsItIs(t *testing.T) 
 func TestASYNThatIsRepeatedWithDataOrOtherOptionsComesUp(t *testing.T) {
 	g := known(t)
 	l := g.newLink()
-	if !l.take(l.syn(true, synOptions)) || !l.take(l.syn(true, synOptions)) {
-		t.Fatal("a SYN came up")
+	for range 2 {
+		if !l.take(l.syn(true, synOptions)) {
+			t.Fatal("a SYN came up")
+		}
 	}
 	c, _ := counts(t)
 	with := func(change func(*packet.Segment)) []byte {

@@ -205,18 +205,16 @@ func counts(t failer) (offload.Counts, map[string]uint64) {
 
 // end is one end of a link.
 type end struct {
-	addr     netip.AddrPort
-	first    uint32 // sequence number of its first octet
-	said     []byte
-	fin      bool
-	got      [2]heard // two receivers, of which one believes the later copy of what is not next
-	hasRST   bool
-	gotFIN   bool
-	packets  int // that have come for it, and their octets
-	octets   int
-	acks     uint32
-	clamped  uint16 // the last window that it was told
-	segments [][]byte
+	addr    netip.AddrPort
+	first   uint32 // sequence number of its first octet
+	said    []byte
+	got     [2]heard // two receivers, of which one believes the later copy of what is not next
+	hasRST  bool
+	gotFIN  bool
+	packets int // that have come for it, and their octets
+	octets  int
+	acks    uint32
+	clamped uint16 // the last window that it was told
 }
 
 type heard struct {

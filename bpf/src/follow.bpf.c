@@ -274,7 +274,10 @@ static __always_inline bool usual(struct __sk_buff *skb, struct segment *g, stru
 	g->ack = bpf_ntohl(t->ack_seq);
 	g->window = bpf_ntohs(t->window);
 	g->flags = ((__u8 *)t)[13];
-	if (t->doff < 5 || g->headers > size || size > skb->len - ETH_HLEN || ((__u8 *)t)[12] & 0x0f) {
+	if (t->doff < 5 || g->headers > size || size > skb->len - ETH_HLEN) { /* no receiver takes it */
+		g->odd = g->partial = true;
+		g->flags = 0;
+	} else if (((__u8 *)t)[12] & 0x0f) {
 		g->odd = true;
 	} else if (t->doff == 8) { /* as Linux sends timestamps (RFC 7323 appendix A) */
 		__be32 *o = (void *)(t + 1);

@@ -4,7 +4,6 @@ package follow
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 
 	"keepword/dataplane"
@@ -186,20 +185,7 @@ func TestADialogueThatWasGrantedBeforeAReloadBeginsInInspection(t *testing.T) {
 
 func TestAConnectionThatTheFullLogHasNoRoomForBeginsLater(t *testing.T) {
 	g := known(t)
-	busy := g.followed()
-	busy.sayEnvelope()
-	line := strings.Repeat("a", 1200) + "\r\n"
-	for range logSize/len(line) + 1 {
-		if !busy.put(true, line) {
-			break
-		}
-		busy.acknowledge(false)
-	}
-	for range logSize / 64 { // what goes by beside is logged too
-		if !busy.acknowledge(false) {
-			break
-		}
-	}
+	fillLog(g)
 	l := g.newLink()
 	l.stamps = true
 	if !l.take(l.syn(true, synOptions)) || !l.take(l.syn(false, synOptions)) {

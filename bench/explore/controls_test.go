@@ -147,7 +147,7 @@ func TestEachTruthThatIsBrokenOnPurposeIsFoundToFall(t *testing.T) {
 			broken[c.breaks]++
 		})
 	}
-	for k, n := range broken {
+	for k, n := range broken[:OneMind] {
 		if n == 0 {
 			t.Errorf("no control breaks %v", truth(k))
 		}

@@ -32,6 +32,8 @@ type scene struct {
 	policy policy.Config
 	// control changes what the Pipeline's engine sees of it; nil: nothing does.
 	control func(dataplane.Inspector) dataplane.Inspector
+	// share is the kernel's own; nil: there is none.
+	share *share
 	// instead stands in keepword's place; nil: keepword does.
 	instead func(line string) deed
 }
@@ -77,6 +79,7 @@ type result struct {
 	checks     [truths]int
 	fallen     [truths]int
 	falls      []fall // the first of them
+	kernel     tally
 }
 
 // maxFalls are kept of a search, each with what it takes to see it again.
@@ -87,6 +90,7 @@ const maxFalls = 5
 func explore(s scene, depth int, enough func(*result) bool) *result {
 	r := &result{scene: s, depth: depth}
 	c, e := &chooser{depth: depth}, newEngine(&s)
+	defer e.close()
 	var h maphash.Hash
 	h.SetSeed(seed)
 	states := map[uint64]uint8{} // 1 + the most departures that were left in it
@@ -106,7 +110,7 @@ func explore(s scene, depth int, enough func(*result) bool) *result {
 			break
 		}
 	}
-	r.states = len(states)
+	r.states, r.kernel = len(states), e.tally()
 	return r
 }
 
@@ -145,6 +149,9 @@ func (w *world) run(r *result, fresh func() bool) {
 				return
 			}
 			w.happen(list[w.choose(len(list), true)])
+			continue
+		}
+		if w.wall.catchUp(w) {
 			continue
 		}
 		more := w.stage < len(waits)
@@ -205,7 +212,9 @@ func (s *scene) begin(c *chooser, e *engine) *world {
 
 // again plays one run and tells its story.
 func again(s scene, depth int, f fall, story func(format string, args ...any)) *result {
-	w := s.begin(&chooser{depth: depth, picks: f.path}, newEngine(&s))
+	e := newEngine(&s)
+	defer e.close()
+	w := s.begin(&chooser{depth: depth, picks: f.path}, e)
 	w.story = story
 	r := &result{}
 	w.run(r, func() bool { return true })
@@ -217,6 +226,7 @@ func (r *result) add(o *result) {
 	r.executions += o.executions
 	r.states += o.states
 	r.rests += o.rests
+	r.kernel.add(o.kernel)
 	for t := range truths {
 		r.checks[t] += o.checks[t]
 		r.fallen[t] += o.fallen[t]
@@ -229,5 +239,12 @@ func (r *result) String() string {
 	if r.name == "" {
 		chain = "all"
 	}
-	return fmt.Sprintf("%-8s %-27s %5d %10d %10d %9d", r.name, chain, r.depth, r.executions, r.states, r.rests)
+	text := fmt.Sprintf("%-8s %-27s %5d %10d %10d %9d", r.name, chain, r.depth, r.executions, r.states, r.rests)
+	if r.kernel != (tally{}) {
+		text += " " + r.kernel.String()
+	}
+	if r.share != nil {
+		text += " " + r.share.String()
+	}
+	return text
 }

@@ -34,8 +34,22 @@
 //   - A server begins TLS at its 220 and at no other code (RFC 3207 section 4).
 //   - Whom the server or a box leaves without an answer waits for them; keepword promises an
 //     end to waiting only for TLS (the second limit of silence-after-220).
+//   - A reply that comes in while the command waits in a queue, which it is taken to answer, is
+//     like one that comes in behind it: both are on their way.
 //   - In the middle of a line nothing is judged: command and reply are judged as lines, and
 //     that no octet is kept back is judged at the end, when no timer is left.
+//
+// # The kernel's own share
+//
+// With -kernel each packet goes through the real program of package bpf first (package
+// bench/follow runs it), with its maps, and inspection gets what it does not exempt, behind what
+// it has logged. The server is one that inspection has granted before, or becomes one in the
+// run. The log is read behind each packet, or only when a packet comes up or time passes, and
+// then to read it at any other moment is a departure. So is that what has come up waits in its
+// queue until the next packet has come, and that a packet comes in the middle of the gateway's
+// work: before the log is read, or between what inspection grants and when the program learns
+// of it. The truths are the same, and one more: what the program has let through inspection
+// would have let through as it stands.
 //
 // TCP itself is played fair here: nothing is lost, repeated or forged (bench/schedule does
 // that).
@@ -45,6 +59,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -52,9 +67,19 @@ import (
 func main() {
 	depth := flag.Int("depth", 2, "departures that a run may make")
 	only := flag.String("only", "", "explore only where `text` is in the policy's name or the chain's (auto, box-server, ...)")
+	kernel := flag.Bool("kernel", false, "with the kernel's own program, which takes root")
 	flag.Parse()
+	all := scenes()
+	if *kernel {
+		programs, err := loadPrograms(runtime.GOMAXPROCS(0))
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "explore: %v\n", err)
+			os.Exit(1)
+		}
+		all = sharedScenes(programs)
+	}
 	var list []scene
-	for _, s := range scenes() {
+	for _, s := range all {
 		if strings.Contains(s.name+" "+s.place.String(), *only) {
 			list = append(list, s)
 		}
@@ -72,7 +97,11 @@ func main() {
 func report(list []scene, depth int) bool {
 	began := time.Now()
 	total := &result{depth: depth}
-	fmt.Printf("%-8s %-27s %5s %10s %10s %9s\n", "policy", "chain", "depth", "runs", "states", "rests")
+	fmt.Printf("%-8s %-27s %5s %10s %10s %9s", "policy", "chain", "depth", "runs", "states", "rests")
+	if list[0].share != nil {
+		fmt.Printf(" %9s %9s %9s %9s", "followed", "in TLS", "came up", "grants")
+	}
+	fmt.Println()
 	for r := range search(list, depth) {
 		fmt.Println(r)
 		for _, f := range r.falls {

@@ -29,11 +29,14 @@ const (
 	NoDeadlock
 	// Unaltered: in mode observe every octet passes, as it is and at once.
 	Unaltered
+	// OneMind: what the kernel has let through by itself inspection would have let through as
+	// it stands. It is asked where the kernel has a share.
+	OneMind
 
 	truths
 )
 
-var truthNames = [truths]string{"T1", "T2", "T3", "T4", "one reply", "no deadlock", "unaltered"}
+var truthNames = [truths]string{"T1", "T2", "T3", "T4", "one reply", "no deadlock", "unaltered", "one mind"}
 
 // String returns the truth's name.
 func (t truth) String() string { return truthNames[t] }
@@ -86,6 +89,10 @@ func (w *world) check(isLast bool) (v verdicts) {
 			s.acted = s.acted || w.trace.when(toWest, s.heard[k+1].start())[fromWest] < len(w.trace.octets[fromWest])
 		}
 	}
+	if w.wall != nil && w.wall.gateway != nil {
+		differences := w.wall.gateway.Witness.Differences
+		v.want(OneMind, len(differences) == 0, "%q", differences)
+	}
 	if w.observes {
 		s.unaltered(&v)
 		return v
@@ -136,8 +143,9 @@ func (s *view) positive(v *verdicts) {
 		isAway := k-1 >= len(s.passed) && (s.isEnded || !s.isLast) // lost with the connection, or held
 		v.want(T1, isAway || s.same(k-1), "%q is answered %q, and did not go through", command.text(), r.lines[0].text())
 		if asksTLS(command.text()) && k < len(s.said) && s.same(k-1) {
-			sent := s.w.trace.when(fromEast, s.said[k].start())[toEast]
-			v.want(T1, sent >= s.passed[k-1].end(), "%q was said before %q went through, and is taken for its answer", r.lines[0].text(), command.text())
+			m := s.w.trace.when(fromEast, s.said[k].start())
+			isInTurn := m[toEast] >= s.passed[k-1].end() || s.w.wall.hasBeenSlow() && m[fromWest] >= command.end()
+			v.want(T1, isInTurn, "%q was said before %q went through, and is taken for its answer", r.lines[0].text(), command.text())
 		}
 		if verbOf(command.text()) == "EHLO" && k < len(s.said) {
 			known := s.said[k].keywords()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepword/bench/follow"
 	"keepword/dataplane"
 	"keepword/inspect"
 	"keepword/inspect/packet"
@@ -19,6 +20,7 @@ import (
 type engine struct {
 	pipeline *inspect.Pipeline
 	in       dataplane.Inspector // the Pipeline, or a control around it
+	kernel   *kernel             // nil: every packet comes up
 	now      int64
 	id       uint32 // of the last packet
 }
@@ -32,16 +34,24 @@ type chunk struct {
 // between is more time than any timer of the run before had left.
 const between = 1000e9
 
+// newEngine makes an engine, which close ends.
 func newEngine(s *scene) *engine {
-	p := inspect.New(inspect.Config{
-		Policy: policy.New(s.policy), Ports: []uint16{25}, Sink: deaf{},
-		Limits: inspect.Limits{Flows: 1, Memory: 8 << 20, FlowMemory: 256 << 10},
-	})
+	p := newPipeline(s)
 	e := &engine{pipeline: p, in: p, now: 1e18}
 	if s.control != nil {
 		e.in = s.control(p)
 	}
+	if s.share != nil {
+		e.borrow(s)
+	}
 	return e
+}
+
+func newPipeline(s *scene) *inspect.Pipeline {
+	return inspect.New(inspect.Config{
+		Policy: policy.New(s.policy), Ports: []uint16{serverAddr.Port()}, Sink: deaf{}, Follows: s.share != nil,
+		Limits: inspect.Limits{Flows: 1, Memory: 8 << 20, FlowMemory: 256 << 10},
+	})
 }
 
 // wall is keepword in the path of one TCP connection: the real Pipeline, driven as an
@@ -55,6 +65,14 @@ type wall struct {
 	// touched says that a packet did not leave as it came, or not at once, or that one was
 	// sent besides.
 	touched bool
+
+	// Of the kernel's own share:
+	gateway *follow.Gateway   // nil: there is none
+	granted []dataplane.Grant // of servers, by inspection
+	isOpen  bool              // the connection is established
+	isSlow  bool              // what came up waits
+	wasSlow bool              // and perhaps more came meanwhile
+	isAwake bool              // the gateway is in the middle of what it does
 }
 
 // end is one TCP end. Its octets are those that it has sent.
@@ -76,10 +94,13 @@ func (e *engine) connect(w *world) *wall {
 		west: {addr: clientAddr, first: 1<<32 - 30}, // its numbers begin again at 0 before long
 		east: {addr: serverAddr, first: 5001},
 	}}
+	if l.kernel != nil {
+		l.join(w)
+	}
 	l.send(w, west, packet.SYN, -1, nil)
 	l.send(w, east, packet.SYN|packet.ACK, -1, nil)
 	l.send(w, west, packet.ACK, 0, nil)
-	l.touched = false
+	l.touched, l.isOpen = false, true
 	return l
 }
 
@@ -137,6 +158,20 @@ func (l *wall) send(w *world, from side, flags packet.Flags, at int, payload []b
 
 // inspect has a packet decided, or with none lets the timers run, and delivers what leaves.
 func (l *wall) inspect(w *world, pkt []byte) {
+	if l.gateway != nil {
+		l.steer(w, pkt)
+	} else {
+		l.decide(w, pkt)
+	}
+	for to, due := range l.acks {
+		if l.acks[to] = false; due {
+			l.send(w, side(to), packet.ACK, len(l.ends[to].sent), nil)
+		}
+	}
+}
+
+// decide does what an engine does that all packets come up to.
+func (l *wall) decide(w *world, pkt []byte) {
 	b := dataplane.Batch{Now: l.now}
 	if pkt != nil {
 		l.id++
@@ -159,11 +194,6 @@ func (l *wall) inspect(w *world, pkt []byte) {
 	}
 	for _, injected := range b.Injected {
 		l.leave(w, verdict.Replace, nil, injected)
-	}
-	for to, due := range l.acks {
-		if l.acks[to] = false; due {
-			l.send(w, side(to), packet.ACK, len(l.ends[to].sent), nil)
-		}
 	}
 }
 

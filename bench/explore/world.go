@@ -210,7 +210,9 @@ func (w *world) pass() bool {
 // packets in the same order have it in the same state, and what it let through, held and
 // altered is the same too; a digest of that input stands for its state, and for the
 // traces by which the truths are judged. The order in which other nodes acted is not a
-// part of it: runs that differ in nothing else meet here and go on as one.
+// part of it: runs that differ in nothing else meet here and go on as one. With the kernel's
+// own program the same holds: when its log is read, and what waits meanwhile, is a part of the
+// input (world.chance).
 func (w *world) digest(h *maphash.Hash) uint64 {
 	h.Reset()
 	writeInts(h, int64(w.stage), int64(btoi(w.honest)), int64(w.trace.input))

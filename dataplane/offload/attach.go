@@ -20,9 +20,21 @@ const loopback = 1
 // attachment is the program on one interface. Close takes it off.
 type attachment interface{ Close() error }
 
+// tcx is a program attached by a link, which may be pinned.
+type tcx struct{ link.Link }
+
+// Close takes the program off at once: of a link that is pinned no more the kernel thinks when it
+// likes.
+func (l tcx) Close() error {
+	return errors.Join(l.Detach(), l.Unpin(), l.Link.Close())
+}
+
 // probe finds out how the kernel has programs attached. The loopback interface is always
 // there, and with no ports set yet the program looks at nothing.
 func (o *Offload) probe() error {
+	if o.pins != nil && len(o.pins.links) > 0 {
+		return nil // it has them so
+	}
 	a, err := o.attach(loopback)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -38,7 +50,7 @@ func (o *Offload) attach(iface int) (attachment, error) {
 			if err != nil {
 				return nil, err
 			}
-			return l, nil
+			return tcx{l}, nil
 		}
 		o.clsact = true
 	}
@@ -103,14 +115,13 @@ func (f *filter) Close() error {
 	return errors.Join(err, netlink.QdiscDel(f.qdisc))
 }
 
-// RemoveLeft takes filters off that a killed process has left on interfaces, on kernels
-// without tcx. The caller knows that no other keepword runs in this namespace.
-func RemoveLeft() error {
+// leftFilters returns the filters of ours that there are in this network namespace, on kernels
+// without tcx. They outlive a process that is killed.
+func leftFilters() (left []*netlink.BpfFilter, err error) {
 	all, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return fmt.Errorf("list the interfaces: %w", err)
+		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
-	var errs []error
 	for _, l := range all {
 		filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
 		if err != nil {
@@ -118,11 +129,11 @@ func RemoveLeft() error {
 		}
 		for _, f := range filters {
 			if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName {
-				errs = append(errs, netlink.FilterDel(f))
+				left = append(left, b)
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return left, nil
 }
 
 // Attach begins to decide what comes in by an interface. One that is attached already is no
@@ -131,6 +142,7 @@ func (o *Offload) Attach(iface int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.attached[iface] != nil {
+		delete(o.unclaimed, iface)
 		return nil
 	}
 	l, err := netlink.LinkByIndex(iface)
@@ -146,6 +158,7 @@ func (o *Offload) Attach(iface int) error {
 		return fmt.Errorf("attach to %s: %w", l.Attrs().Name, err)
 	}
 	o.attached[iface] = a
+	o.pin(iface, a)
 	return nil
 }
 
@@ -160,6 +173,7 @@ func (o *Offload) detach(iface int) {
 	if a := o.attached[iface]; a != nil {
 		_ = a.Close()
 		delete(o.attached, iface)
+		delete(o.unclaimed, iface)
 	}
 }
 

@@ -148,11 +148,11 @@ func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
 	killed := open(t, h, true) // never taken off
 	a := index(h, "a")
 	h.Do(func() error { return killed.Attach(a) })
-	h.Do(offload.RemoveLeft)
+	h.Do(func() error { return offload.RemoveLeft("") })
 	if f := filters(h, "a"); f != "" {
 		t.Errorf("it is still there: %q", f)
 	}
-	h.Do(func() error { return errors.Join(killed.Close(), offload.RemoveLeft()) })
+	h.Do(func() error { return errors.Join(killed.Close(), offload.RemoveLeft("")) })
 }
 
 func TestTheNextProcessTakesThePlaceOfAKilledOne(t *testing.T) {

@@ -47,6 +47,10 @@ type Config struct {
 	Worker  func(clientPort uint16) int
 	// Clsact has the program attached as on kernels without tcx.
 	Clsact bool
+	// Pins is the BPF file system (BPFFS) where maps and links are pinned, so that connections
+	// in TLS go on when the process is killed; "": they end with it. Where nothing can be
+	// pinned that is no error: Pinned says why.
+	Pins string
 }
 
 // aliveTime is how long a worker counts as alive that has not read its log.
@@ -64,9 +68,17 @@ type Offload struct {
 	attached map[int]attachment // by the interface's index
 	clsact   bool               // not tcx
 	settings bpf.FollowSettings
+	pins     *pins // nil: nothing is pinned, and unpinned says why
+	unpinned error
+	kept     map[string]*ebpf.Map // those that outlive the process
+	started  bool                 // what was adopted is taken over, or there was nothing
+	// unclaimed are the interfaces that a killed process was attached to, and this one was not
+	// asked to be yet.
+	unclaimed map[int]bool
 }
 
-// Open loads the program. It does nothing until it is attached.
+// Open loads the program. It does nothing until it is attached. What a killed process has
+// left goes on as it is until Start.
 func Open(cfg Config) (o *Offload, err error) {
 	if cfg.Workers < 1 || cfg.Workers > maxWorkers {
 		return nil, fmt.Errorf("offload: %d workers, want 1 to %d", cfg.Workers, maxWorkers)
@@ -83,14 +95,20 @@ func Open(cfg Config) (o *Offload, err error) {
 	if cfg.Log > 0 {
 		logs.InnerMap.MaxEntries = cfg.Log
 	}
-	o = &Offload{attached: make(map[int]attachment), clsact: cfg.Clsact}
+	o = &Offload{attached: make(map[int]attachment), clsact: cfg.Clsact, unclaimed: make(map[int]bool), started: true}
 	defer func() {
 		if err != nil {
 			_ = o.Close()
 			o = nil
 		}
 	}()
-	if err = spec.LoadAndAssign(&o.objects, nil); err != nil {
+	var known map[string]*ebpf.Map
+	if cfg.Pins != "" {
+		if o.pins, o.unpinned = openPins(cfg.Pins, spec); o.pins != nil && o.pins.adopted != nil {
+			known, o.started = o.pins.adopted, false
+		}
+	}
+	if err = o.load(spec, known); err != nil {
 		for _, c := range []privilege.Capability{privilege.BPF, privilege.Perfmon} {
 			if !privilege.Has(c) {
 				return o, ErrPrivilege
@@ -122,17 +140,34 @@ func Open(cfg Config) (o *Offload, err error) {
 	return o, o.configure(&cfg)
 }
 
+// load loads the program with maps that there are already, and new ones for all others.
+func (o *Offload) load(spec *ebpf.CollectionSpec, known map[string]*ebpf.Map) error {
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: known})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	o.kept = make(map[string]*ebpf.Map)
+	for name := range outliving(spec) {
+		o.kept[name] = c.Maps[name]
+	}
+	return c.Assign(&o.objects) // which owns them from here on
+}
+
 // Worker returns the follower of worker i.
 func (o *Offload) Worker(i int) *Worker { return o.workers[i] }
 
 // Program returns the program, for tests.
 func (o *Offload) Program() *ebpf.Program { return o.objects.KeepwordSteer }
 
-// Close takes the program off all interfaces and frees what it has. Packets go to the queues
-// from then on.
+// Close takes the program off all interfaces and frees what it has, pins too. Packets go to the
+// queues from then on. Before Start it leaves what a killed process has left as it is.
 func (o *Offload) Close() error {
 	o.DetachAll()
 	var errs []error
+	if o.pins != nil {
+		errs = append(errs, o.pins.close(o.started))
+	}
 	for _, w := range o.workers {
 		errs = append(errs, w.ring.close())
 	}

@@ -16,14 +16,23 @@ const (
 // aliveSize is the size of an element of the settings' first field, alive_until.
 const aliveSize = 8
 
-// configure writes the settings as they are at the start.
+// configure writes the settings as they are at the start. Those of a killed process are its
+// program's until Start.
 func (o *Offload) configure(cfg *Config) error {
 	s := &o.settings
-	s.Mark = cfg.Mark
+	if !o.started {
+		if err := o.objects.Control.Lookup(uint32(0), s); err != nil {
+			return fmt.Errorf("read the settings of a killed process: %w", err)
+		}
+	}
+	*s = bpf.FollowSettings{Epoch: s.Epoch, Mark: cfg.Mark}
 	for slot := range s.Worker {
 		s.Worker[slot] = uint8(cfg.Worker(uint16(slot << 1))) // as the program finds the slot of a port
 	}
-	return o.Set(cfg.Ports, cfg.Window)
+	if o.started {
+		return o.Set(cfg.Ports, cfg.Window)
+	}
+	return nil
 }
 
 // Set changes the inspected ports and the window (see Config). Nothing that was granted before
@@ -31,6 +40,15 @@ func (o *Offload) configure(cfg *Config) error {
 func (o *Offload) Set(ports []uint16, window uint32) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.write(ports, window); err != nil {
+		return err
+	}
+	o.alive()
+	return nil
+}
+
+// write writes the settings; nobody counts as reading the log then.
+func (o *Offload) write(ports []uint16, window uint32) error {
 	o.settings.Window = window
 	o.settings.Ports = [len(o.settings.Ports)]uint64{}
 	for _, p := range ports {
@@ -45,10 +63,14 @@ func (o *Offload) newEpoch() error {
 	if err := o.objects.Control.Put(uint32(0), &o.settings); err != nil {
 		return fmt.Errorf("write the program's settings: %w", err)
 	}
+	return nil
+}
+
+// alive tells the program that all workers read their logs.
+func (o *Offload) alive() {
 	for _, w := range o.workers {
 		w.alive()
 	}
-	return nil
 }
 
 // alive tells the program that w reads its log.

@@ -133,6 +133,7 @@ func (w *Worker) grant(g *dataplane.Grant) error {
 	case dataplane.GrantNothing:
 		w.o.mu.Lock()
 		defer w.o.mu.Unlock()
+		defer w.o.alive()
 		return w.o.newEpoch()
 	}
 	return nil

@@ -115,6 +115,9 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 		w := &d.workers[i]
 		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history, &d.share)
 	}
+	if err := d.share.takeOver(cfg, d.workers[0].pipeline.Window()); err != nil {
+		return err
+	}
 	for _, w := range d.workers {
 		d.running.Go(func() {
 			if err := w.engine.Run(workers, w.pipeline); err != nil {
@@ -122,7 +125,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 			}
 		})
 	}
-	if err := d.share.start(cfg, d.workers[0].pipeline.Window()); err != nil {
+	if err := d.share.start(cfg); err != nil {
 		return err
 	}
 	d.running.Go(func() { d.guardTable(workers) })

@@ -45,6 +45,7 @@ func (s *share) open(cfg *config.Config, workers int, log *slog.Logger) error {
 	program, err := offload.Open(offload.Config{
 		Ports: cfg.Ports, Mark: cfg.Mark, Workers: workers,
 		Worker: func(port uint16) int { return int(steer.QueueOf(port, uint16(workers))) },
+		Pins:   offload.BPFFS,
 	})
 	switch {
 	case err == nil:
@@ -109,23 +110,45 @@ func (s *share) set(cfg *config.Config, window int) error {
 	if s.program == nil {
 		return nil
 	}
-	if cfg.Mode == verdict.Observe {
-		window = 0 // nothing is altered, so nothing is kept to it
-	}
-	return s.program.Set(cfg.Ports, uint32(min(window, math.MaxUint32)))
+	return s.program.Set(cfg.Ports, kept(cfg, window))
 }
 
-// start begins to decide in the kernel, at the interfaces that there are and at those that
-// come. What a killed instance has left at them is taken away.
-func (s *share) start(cfg *config.Config, window int) error {
-	if err := offload.RemoveLeft(); err != nil {
-		s.log.Warn("what a killed keepword has left at the interfaces is not removed", "error", err)
+// kept is the window that senders are held to.
+func kept(cfg *config.Config, window int) uint32 {
+	if cfg.Mode == verdict.Observe {
+		return 0 // nothing is altered, so nothing is kept to it
 	}
+	return uint32(min(window, math.MaxUint32))
+}
+
+// takeOver puts the settings in force, and has the program take the place of a killed
+// instance's. It is called before a worker grants anything.
+func (s *share) takeOver(cfg *config.Config, window int) error {
 	if s.program == nil {
 		return nil
 	}
-	if err := s.set(cfg, window); err != nil {
+	if err := s.program.Start(cfg.Ports, kept(cfg, window)); err != nil {
 		return err
+	}
+	pins := s.program.Pinned()
+	if pins.Mounted {
+		s.log.Info("a BPF file system is mounted: what is pinned there lasts as long as the mount", "at", offload.BPFFS)
+	}
+	if pins.Adopted {
+		s.log.Info("connections in TLS that a killed keepword had let go go on", "pins", pins.Dir)
+	}
+	for _, why := range pins.Void {
+		s.log.Warn("pins of a killed keepword can't be used and are replaced: its connections in TLS come up once", "reason", why)
+	}
+	return nil
+}
+
+// start begins to decide in the kernel, at the interfaces that there are and at those that
+// come. What a killed instance has left at others is taken away.
+func (s *share) start(cfg *config.Config) error {
+	if s.program == nil {
+		s.removed(offload.RemoveLeft(offload.BPFFS))
+		return nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopWatching = stop
@@ -157,7 +180,14 @@ func (s *share) start(cfg *config.Config, window int) error {
 		if a.refused != nil && s.program.Interfaces() == 0 && cfg.Offload == config.OffloadBPF {
 			return fmt.Errorf("offload: bpf: no interface takes the program: %w", a.refused)
 		}
+		s.removed(s.program.RemoveLeft())
 		return nil
+	}
+}
+
+func (s *share) removed(err error) {
+	if err != nil {
+		s.log.Warn("what a killed keepword has left in the kernel is not removed", "error", err)
 	}
 }
 
@@ -203,6 +233,11 @@ func (s *share) String() string {
 			plural(s.program.Interfaces(), "interface", "interfaces"), s.program.Way())
 		if s.connmark {
 			text += ", and by connection mark what it can't tell there"
+		}
+		if pins := s.program.Pinned(); pins.Why != nil {
+			text += "; not pinned, so connections in TLS come up after a kill: " + pins.Why.Error()
+		} else if pins.Dir != "" {
+			text += "; pinned at " + pins.Dir
 		}
 	case s.connmark:
 		text = "connmark: connections in TLS pass by their mark"

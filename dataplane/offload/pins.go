@@ -122,19 +122,20 @@ func openPins(root string, spec *ebpf.CollectionSpec) (*pins, error) {
 			p.void = append(p.void, fmt.Errorf("%s is of another version", filepath.Join(place.dir, e.Name())))
 		}
 	}
-	switch err := p.find(outliving(spec)); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	if _, err := os.Lstat(p.dir); errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err := p.find(outliving(spec)); err != nil {
 		p.void = append(p.void, fmt.Errorf("%s: %w", p.dir, err))
 		p.drop()
-	default:
-		p.made = true
+		return p, nil
 	}
+	p.made = true
 	return p, nil
 }
 
 // find opens what is pinned. It returns an error where that is not all of keep, and links, and
-// nothing else, and fs.ErrNotExist where there is nothing.
+// nothing else.
 func (p *pins) find(keep map[string]*ebpf.MapSpec) error {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {

@@ -262,11 +262,11 @@ func (p *place) clear(keep string) error {
 	errs := []error{err}
 	for _, e := range entries {
 		if e.Name() != keep {
-			errs = append(errs, os.RemoveAll(filepath.Join(p.dir, e.Name())))
+			errs = append(errs, removePins(filepath.Join(p.dir, e.Name())))
 		}
 	}
-	places, err := filepath.Glob(filepath.Join(filepath.Dir(p.dir), namespacePrefix+"*"))
-	errs = append(errs, err)
+	places, globErr := filepath.Glob(filepath.Join(filepath.Dir(p.dir), namespacePrefix+"*"))
+	errs = append(errs, globErr)
 	for _, dir := range places {
 		if lock, err := lockDir(dir); err == nil { // nobody uses it
 			if isOrphan(dir) {
@@ -276,6 +276,17 @@ func (p *place) clear(keep string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removePins removes a version's pins, and takes the program off where its links have it.
+func removePins(dir string) error {
+	links, err := filepath.Glob(filepath.Join(dir, linkPrefix+"*"))
+	for _, path := range links {
+		if l, loadErr := link.LoadPinnedLink(path, nil); loadErr == nil { // else it is none
+			_ = tcx{l}.Close()
+		}
+	}
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // isOrphan says that no link of a killed process's place has an interface any more: its network

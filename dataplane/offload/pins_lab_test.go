@@ -40,8 +40,9 @@ func TestMain(m *testing.M) {
 // The connections of these tests, by the client's port.
 const (
 	inTLS    = 40000
-	followed = 40002
-	granted  = 40004 // to be followed, but nothing has come since
+	followed = 40002 // in mail data
+	silent   = 40004 // likewise, but nothing comes while nobody is there
+	granted  = 40006 // likewise, but nothing has come since it was granted
 )
 
 var (
@@ -72,11 +73,15 @@ func live(root string) error {
 	for {
 		select {
 		case <-asked:
-			w.Grant([]dataplane.Grant{
-				{Kind: dataplane.GrantPass, Client: at(client, inTLS), Server: at(server, 25), Next: [2]uint32{1001, 5001}},
-				{Kind: dataplane.GrantFollow, Seen: 1, Client: at(client, followed), Server: at(server, 25), Next: [2]uint32{1001, 5001}, Acked: [2]uint32{1001, 5001}},
-				{Kind: dataplane.GrantFollow, Seen: 1, Client: at(client, granted), Server: at(server, 25), Next: [2]uint32{1001, 5001}, Acked: [2]uint32{1001, 5001}},
-			})
+			w.Grant([]dataplane.Grant{{
+				Kind: dataplane.GrantPass, Client: at(client, inTLS), Server: at(server, 25), Next: [2]uint32{1001, 5001},
+			}})
+			for _, port := range []uint16{followed, silent, granted} {
+				w.Grant([]dataplane.Grant{{
+					Kind: dataplane.GrantFollow, Seen: 1, InText: true, Client: at(client, port), Server: at(server, 25),
+					Next: [2]uint32{1001, 5001}, Acked: [2]uint32{1001, 5001},
+				}})
+			}
 			fmt.Println("granted")
 		case <-tick.C:
 			b := dataplane.Batch{}
@@ -143,8 +148,9 @@ func newYard(t *testing.T, root string, env ...string) *yard {
 	y.h.Do(y.dead.Start)
 	t.Cleanup(y.kill)
 	y.hear("up")
-	y.send(followed, packet.SYN, 1000, 0, "")
-	y.send(granted, packet.SYN, 1000, 0, "")
+	for _, port := range []uint16{followed, silent, granted} {
+		y.send(port, packet.SYN, 1000, 0, "")
+	}
 	fmt.Fprintln(ask, "grant")
 	y.hear("granted")
 	return y
@@ -189,6 +195,13 @@ func (y *yard) tls() {
 	for range 3 {
 		y.send(inTLS, packet.ACK|packet.PSH, 1001, 5001, "sealed")
 	}
+}
+
+// line sends a line of mail data, behind so many.
+func (y *yard) line(port uint16, before uint32) {
+	y.t.Helper()
+	const text = "line\r\n"
+	y.send(port, packet.ACK, 1001+before*uint32(len(text)), 5001, text)
 }
 
 // takenUp has the program take the grant up, with a packet that it does not count.
@@ -327,7 +340,7 @@ func TestConnectionsInTLSOutliveAKilledProcess(t *testing.T) {
 		env := map[bool]string{true: "CLSACT=1", false: "CLSACT="}[clsact]
 		y := newYard(t, bpffs(t), env)
 		y.takenUp()
-		if n, ok := y.gives(tally{passed: 3, followed: 1}, func() { y.tls(); y.send(followed, packet.ACK, 1001, 5001, "NOOP\r\n") }); !ok {
+		if n, ok := y.gives(tally{passed: 3, followed: 2}, func() { y.tls(); y.line(followed, 0); y.line(silent, 0) }); !ok {
 			t.Fatalf("%s, while it lives: %+v", env, n)
 		}
 		y.kill()
@@ -335,7 +348,7 @@ func TestConnectionsInTLSOutliveAKilledProcess(t *testing.T) {
 			t.Errorf("%s, while nobody is there: %+v", env, n)
 		}
 		time.Sleep(offload.AliveTime)
-		if n, ok := y.gives(tally{cameUp: 1}, func() { y.send(followed, packet.ACK, 1007, 5001, "NOOP\r\n") }); !ok {
+		if n, ok := y.gives(tally{cameUp: 1}, func() { y.line(followed, 1) }); !ok {
 			t.Errorf("%s, what was followed, while nobody is there: %+v", env, n)
 		}
 
@@ -354,8 +367,8 @@ func TestConnectionsInTLSOutliveAKilledProcess(t *testing.T) {
 		if n, ok := y.gives(tally{passed: 3}, y.tls); !ok {
 			t.Errorf("%s, once the next one is there: %+v", env, n)
 		}
-		for _, port := range []uint16{followed, granted} {
-			if n, ok := y.gives(tally{cameUp: 1}, func() { y.send(port, packet.ACK, 1001, 5001, "NOOP\r\n") }); !ok {
+		for port, lines := range map[uint16]uint32{followed: 1, silent: 1, granted: 0} {
+			if n, ok := y.gives(tally{cameUp: 1}, func() { y.line(port, lines) }); !ok {
 				t.Errorf("%s, what the killed one had followed or granted (%d): %+v", env, port, n)
 			}
 		}

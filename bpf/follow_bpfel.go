@@ -71,7 +71,7 @@ type FollowFlow struct {
 	Next     [2]uint32
 	Acked    [2]uint32
 	Diverted uint16
-	None     uint16
+	Line     uint16
 	Packets  [2]uint32
 	Octets   [2]uint64
 	Logged   uint64
@@ -80,7 +80,7 @@ type FollowFlow struct {
 	Left     [2]uint16
 	Met      [2]uint8
 	Proven   uint8
-	None2    uint8
+	Ring     uint8
 	Proof    [2]uint32
 }
 
@@ -89,10 +89,21 @@ type FollowGrant struct {
 	Next  [2]uint32
 	Acked [2]uint32
 	Seen  uint16
+	Line  uint16
 	Scale [2]uint8
 	Owner uint8
 	Await uint8
-	Zero  [2]uint8
+	Ring  uint8
+	Zero  [3]uint8
+}
+
+type FollowMemory struct {
+	_      structs.HostLayout
+	Taken  uint32
+	Zero   uint32
+	Before [32]uint8
+	Octets [524288]uint8
+	Beyond [65664]uint8
 }
 
 type FollowOpening struct {
@@ -123,6 +134,10 @@ type FollowRecord struct {
 	Next    uint32
 	Acked   uint32
 	Owner   uint32
+	Text    uint32
+	Line    uint16
+	Ring    uint8
+	Tail    uint8
 	Zero    uint32
 }
 
@@ -130,7 +145,9 @@ type FollowScratch struct {
 	_       structs.HostLayout
 	Record  FollowRecord
 	Packet  [4096]uint8
+	Told    uint32
 	Opening FollowOpening
+	_       [4]byte
 	Flow    FollowFlow
 }
 
@@ -147,10 +164,18 @@ type FollowSettings struct {
 	Epoch      uint32
 	Mark       uint32
 	Window     uint32
-	Zero       uint32
+	Large      uint32
 	Worker     [64]uint8
 	Ports      [1024]uint64
 }
+
+type FollowTail uint32
+
+const (
+	FollowTailTAIL_NONE FollowTail = 0
+	FollowTailTAIL_CR   FollowTail = 1
+	FollowTailTAIL_END  FollowTail = 2
+)
 
 // Names of all BPF objects in the ELF.
 //
@@ -162,6 +187,7 @@ const (
 	FollowMapGrants         = "grants"
 	FollowMapLogs           = "logs"
 	FollowMapOpenings       = "openings"
+	FollowMapRings          = "rings"
 	FollowMapScratches      = "scratches"
 	FollowMapServers        = "servers"
 	FollowProgKeepwordSteer = "keepword_steer"
@@ -171,6 +197,7 @@ const (
 	FollowVarOpeningType    = "opening_type"
 	FollowVarOwnerType      = "owner_type"
 	FollowVarRecordType     = "record_type"
+	FollowVarTailType       = "tail_type"
 )
 
 // LoadFollow returns the embedded CollectionSpec for Follow.
@@ -228,6 +255,7 @@ type FollowMapSpecs struct {
 	Grants    *ebpf.MapSpec `ebpf:"grants"`
 	Logs      *ebpf.MapSpec `ebpf:"logs"`
 	Openings  *ebpf.MapSpec `ebpf:"openings"`
+	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Servers   *ebpf.MapSpec `ebpf:"servers"`
 }
@@ -242,6 +270,7 @@ type FollowVariableSpecs struct {
 	OpeningType  *ebpf.VariableSpec `ebpf:"opening_type"`
 	OwnerType    *ebpf.VariableSpec `ebpf:"owner_type"`
 	RecordType   *ebpf.VariableSpec `ebpf:"record_type"`
+	TailType     *ebpf.VariableSpec `ebpf:"tail_type"`
 }
 
 // FollowObjects contains all objects after they have been loaded into the kernel.
@@ -270,6 +299,7 @@ type FollowMaps struct {
 	Grants    *ebpf.Map `ebpf:"grants"`
 	Logs      *ebpf.Map `ebpf:"logs"`
 	Openings  *ebpf.Map `ebpf:"openings"`
+	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Servers   *ebpf.Map `ebpf:"servers"`
 }
@@ -282,6 +312,7 @@ func (m *FollowMaps) Close() error {
 		m.Grants,
 		m.Logs,
 		m.Openings,
+		m.Rings,
 		m.Scratches,
 		m.Servers,
 	)
@@ -297,6 +328,7 @@ type FollowVariables struct {
 	OpeningType  *ebpf.Variable `ebpf:"opening_type"`
 	OwnerType    *ebpf.Variable `ebpf:"owner_type"`
 	RecordType   *ebpf.Variable `ebpf:"record_type"`
+	TailType     *ebpf.Variable `ebpf:"tail_type"`
 }
 
 // FollowPrograms contains all programs after they have been loaded into the kernel.

@@ -4,4 +4,4 @@
 // so that a build needs no C compiler.
 package bpf
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type conn -type server -type flow -type opening -type grant -type settings -type record -type owner -type await -type counter Follow src/follow.bpf.c -- -O2 -Wall -Wextra -Wno-unused-parameter -Wno-initializer-overrides -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type conn -type server -type flow -type opening -type grant -type settings -type record -type owner -type await -type counter -type memory -type tail Follow src/follow.bpf.c -- -O2 -Wall -Wextra -Wno-unused-parameter -Wno-initializer-overrides -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu

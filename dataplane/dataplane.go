@@ -8,6 +8,7 @@ package dataplane
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"keepword/inspect/verdict"
 )
@@ -38,6 +39,8 @@ type Packet struct {
 	// Before is what became of the connection between its last logged packet and this one,
 	// where Passed is set.
 	Before Passage
+	// Text is what the packet had behind the headers, which are all that Data has then.
+	Text Text
 	// Mark is the packet's mark in the kernel.
 	Mark uint32
 	// Verdict is set by the Inspector, for every packet of the batch.
@@ -46,6 +49,55 @@ type Packet struct {
 	// come up any more: an engine that was told to marks the packet, so that a rule can
 	// mark its connection. It is false when the Inspector gets the packet.
 	Exempt bool
+}
+
+// Text is mail data that the follower has read, and keeps in a Ring: lines of text that end with
+// CRLF and are at most 1,000 octets long (RFC 5321 §4.5.3.1.6), without a NUL, another CR or LF,
+// or a line that begins with one dot.
+type Text struct {
+	// Octets is how many they are; the first has the packet's sequence number. With Tail none
+	// too there is no Text.
+	Octets uint32
+	// Ring is the index of where they lie.
+	Ring int
+	// Line is how many octets, without a dot put before it (RFC 5321 §4.5.2), the line has so
+	// far that they end in; 0: they end with CRLF.
+	Line int
+	// Tail stands behind them, and nobody has read it.
+	Tail Tail
+}
+
+// Len returns the octets of the text and of its tail.
+func (t *Text) Len() int { return int(t.Octets) + len(t.Tail.Octets()) }
+
+// Tail is what may stand behind lines of text.
+type Tail uint8
+
+const (
+	TailNone Tail = iota
+	TailCR        // perhaps of a CRLF
+	TailEnd       // of mail data, behind a CRLF
+)
+
+// Octets returns what the tail is.
+func (t Tail) Octets() string {
+	switch t {
+	case TailCR:
+		return "\r"
+	case TailEnd:
+		return ".\r\n"
+	}
+	return ""
+}
+
+// Ring is memory that a Follower and an Inspector share: what the one lets through of a
+// connection, and the other compares retransmissions with.
+type Ring struct {
+	// Octets are a power of two; octet s lies at s modulo their number.
+	Octets []byte
+	// Taken is 1 as long as a connection has it. Both may take it; the Inspector gives it
+	// back.
+	Taken *atomic.Uint32
 }
 
 // Passage is what of a connection the follower let through without a word: in TLS
@@ -129,8 +181,13 @@ type Grant struct {
 	Next [2]uint32
 	// Acked are up to where their receivers have acknowledged them.
 	Acked [2]uint32
-	// InText says that it is a line of mail data.
+	// InText says that it is a line of mail data, and Line how many octets it has so far (see
+	// Text).
 	InText bool
+	Line   int
+	// Ring is one more than the index of the one that has what is kept of the direction to the
+	// server; 0: none has it.
+	Ring int
 	// Scale are the window scales of the server's and the client's SYN (RFC 7323 §2.2), 0
 	// without.
 	Scale [2]uint8

@@ -57,6 +57,8 @@ type Config struct {
 	// Follows says that the kernel follows dialogues by itself where it is granted (see
 	// dataplane.Follower). Otherwise nothing is granted.
 	Follows bool
+	// Rings are what the kernel keeps mail data in. All workers have the same ones.
+	Rings []dataplane.Ring
 	// Exempts says that a rule exempts the connections of packets that are Exempt (see
 	// dataplane.Packet). Otherwise none is.
 	Exempts bool
@@ -94,6 +96,8 @@ type Pipeline struct {
 
 	flows      *flow.Table[session]
 	memory     *reassembly.Pool
+	rings      []ring
+	nextSettle int64 // when rings that were put back late are free
 	lines      smtp.Spare
 	handshakes spare[handshake]
 	words      spare[words]
@@ -160,6 +164,7 @@ func New(c Config) *Pipeline {
 		ids:        c.Seed,
 		flows:      flow.NewTable[session](c.Limits.Flows),
 		memory:     reassembly.NewPool(c.Limits.Memory),
+		rings:      newRings(c.Rings),
 		cap:        minDirection,
 	}
 	for int64(p.cap)*4 <= c.Limits.FlowMemory && p.cap < reassembly.MaxRing {
@@ -193,6 +198,10 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 	if ticks { // what has become due comes before the packets of this moment
 		p.nextTick = p.now + timerStep
 		p.expire()
+	}
+	if p.now >= p.nextSettle {
+		p.nextSettle = p.now + settleStep
+		p.memory.Settle()
 	}
 	for rest := b.Packets; len(rest) > 0; {
 		part := rest[:min(len(rest), lookahead)]

@@ -15,7 +15,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	p.entry = e
 	s, v := &e.Value, p.view
 	d := s.direction(fromLow)
-	s.count(d, v)
+	s.count(d, v, pk.Text.Len())
 	class := flow.Open
 	switch {
 	case s.phase == opening:
@@ -27,6 +27,9 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 
 	if pk.Passed {
 		p.own(s, d)
+	}
+	if !pk.Passed || d == toServer && v.Flags.Has(packet.FIN) {
+		s.half[toServer].stream.Alone(p.memory) // the kernel keeps nothing more of it
 	}
 	if pk.Before.Exempt && s.phase == leaving {
 		p.pass(s) // its ends have acknowledged what proves TLS
@@ -153,6 +156,9 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 			v.ClearUrgent()
 			dirty = true
 		}
+	}
+	if pk.Text.Len() > 0 {
+		return p.text(s, &pk.Text)
 	}
 	if len(v.Payload) == 0 {
 		if seq := seqnum.Value(v.Seq); v.Flags.Has(packet.FIN) && s.enforce && (seq != h.given || !h.isLast(seq)) {

@@ -173,11 +173,11 @@ func (s *session) warm() uint64 {
 }
 
 // count counts a packet.
-func (s *session) count(d int, v *packet.View) {
+func (s *session) count(d int, v *packet.View, text int) {
 	h := &s.half[d]
 	h.packets += min(1, math.MaxUint32-h.packets)
-	h.octets += uint64(len(v.Payload))
-	s.bytes[d] += uint64(len(v.Bytes()))
+	h.octets += uint64(len(v.Payload) + text)
+	s.bytes[d] += uint64(len(v.Bytes()) + text)
 }
 
 func (s *session) counts(d int) Counts {

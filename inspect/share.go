@@ -156,11 +156,14 @@ func (p *Pipeline) grant(s *session) {
 	case was == notShared && p.followable(s):
 		s.tell(entrusted)
 		g.Kind = dataplane.GrantFollow
+		if s.dlg.InText() {
+			g.InText, g.Line, g.Ring = true, s.dlg.InLine(), p.shareRing(s)
+		}
 	}
 	if s.told() == was {
 		return
 	}
-	g.Client, g.Server, g.InText = s.client(), s.server(), s.dlg.InText()
+	g.Client, g.Server = s.client(), s.server()
 	for d := range s.half {
 		h := &s.half[d]
 		g.Next[d], g.Acked[d] = uint32(h.given), uint32(h.acked)

@@ -9,7 +9,9 @@ import (
 // Times, in nanoseconds.
 const (
 	// timerStep is how far timers may be off.
-	timerStep     = 10e6
+	timerStep = 10e6
+	// settleStep is much longer than the kernel's program takes for a packet.
+	settleStep    = 1e9
 	idleEmbryonic = 60e9
 	// idleOpen is well above RFC 5321 §4.5.3.2's longest timeout of ten minutes.
 	idleOpen  = 3600e9

@@ -14,8 +14,9 @@ import (
 // done anything but accept, as it stands, a packet that the kernel has let through.
 type Witness struct {
 	dataplane.Inspector
-	// Passed counts the packets that the kernel has let through and logged, CameUp all others.
-	Passed, CameUp int
+	// Passed counts the packets that the kernel has let through and logged, Text those among
+	// them that it has read alone, CameUp all others.
+	Passed, Text, CameUp int
 	// Rounds counts the batches that are not of the log. Any goroutine may read it.
 	Rounds atomic.Uint64
 	// Differences tell what was wrong, the first few.
@@ -49,6 +50,9 @@ func (w *Witness) Inspect(b *dataplane.Batch) {
 			continue
 		}
 		w.Passed++
+		if pk.Text.Len() > 0 {
+			w.Text++
+		}
 		was := w.before[at:w.ends[n]]
 		at, n = w.ends[n], n+1
 		if len(w.Differences) == mostTold || pk.Verdict == verdict.Accept && bytes.Equal(was, pk.Data) {

@@ -28,11 +28,14 @@ type Kernel struct {
 	out     []byte
 }
 
+// large is from how many octets on a packet of mail data is kept in a ring: few, so that many are.
+const large = 300
+
 // NewKernel loads the program for servers at ports. window is the most octets that a sender
 // may have in flight, 0: as many as it likes.
 func NewKernel(window int, ports ...uint16) (*Kernel, error) {
 	o, err := offload.Open(offload.Config{
-		Ports: ports, Mark: mark, Window: uint32(window), Workers: 1, Worker: func(uint16) int { return 0 },
+		Ports: ports, Mark: mark, Window: uint32(window), Large: large, Workers: 1, Worker: func(uint16) int { return 0 },
 		Log: logSize, Flows: 1 << 12,
 	})
 	if err != nil {
@@ -46,6 +49,15 @@ func (k *Kernel) Close() error { return k.program.Close() }
 
 // Follower is what an engine, or a proof in its place, reads the log from.
 func (k *Kernel) Follower() dataplane.Follower { return k.program.Worker(0) }
+
+// Rings are what an Inspector shares with the program. Nobody else may have any of them.
+func (k *Kernel) Rings() []dataplane.Ring {
+	rings := k.program.Rings()
+	for _, r := range rings {
+		r.Taken.Store(0)
+	}
+	return rings
+}
 
 // Counts returns what became of packets so far.
 func (k *Kernel) Counts() (offload.Counts, error) { return k.program.Counts() }

@@ -122,7 +122,7 @@ func newGate(t failer, c policy.Config) *gate {
 	g.history = history.New(history.Config{Servers: 100, Breaker: history.Breaker{Failures: 2, Retry: 24 * 3600e9}})
 	c.Mode = verdict.Enforce
 	g.pipeline = inspect.New(inspect.Config{
-		Policy: policy.New(c), Ports: []uint16{25, 587}, Follows: true, History: g.history,
+		Policy: policy.New(c), Ports: []uint16{25, 587}, Follows: true, Rings: shared.Rings(), History: g.history,
 		Limits: inspect.Limits{Flows: 1000, Memory: 16 << 20, FlowMemory: 1 << 17},
 		Sink:   g, Tap: g, Seed: uint64(n) << 32,
 	})

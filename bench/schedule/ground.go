@@ -46,19 +46,21 @@ const (
 )
 
 // keepword is the inspection that is shipped.
-func keepword(read *inspected) dataplane.Inspector { return pipeline(read, false) }
+func keepword(read *inspected) dataplane.Inspector { return pipeline(read, nil) }
 
-// pipeline is keepword's; follows says that it grants what the kernel may do.
-func pipeline(read *inspected, follows bool) *inspect.Pipeline {
-	return inspect.New(inspect.Config{
+// pipeline is keepword's; with a share it grants what the kernel may do.
+func pipeline(read *inspected, s *share) *inspect.Pipeline {
+	c := inspect.Config{
 		Policy: policy.New(policy.Config{Mode: verdict.Enforce, Servers: serverRules()}),
 		Ports:  inspectedPorts(),
 		Limits: inspect.Limits{Flows: 1 << 17, Memory: 1 << 30, FlowMemory: 256 << 10},
 		Sink:   read,
 		Tap:    read,
-
-		Follows: follows,
-	})
+	}
+	if s != nil {
+		c.Follows, c.Rings = true, s.program.Rings()
+	}
+	return inspect.New(c)
 }
 
 // newGround builds the lab; what inspects its packets is made by in. It must be closed.
@@ -70,9 +72,12 @@ func newGround(ctx context.Context, in func(*inspected) dataplane.Inspector) (*g
 // newSharedGround is newGround with keepword, and the kernel's own share of it.
 func newSharedGround(ctx context.Context, s *share) (*ground, error) {
 	g := &ground{read: &inspected{flows: map[uint16][]*readFlow{}}, share: s}
-	p := pipeline(g.read, true)
+	if err := s.load(); err != nil { // a host of the lab lacks what the loader looks at
+		return nil, err
+	}
+	p := pipeline(g.read, s)
 	s.witness.Inspector = p
-	if err := s.load(p.Window()); err != nil { // a host of the lab lacks what the loader looks at
+	if err := s.program.Set(inspectedPorts(), uint32(p.Window())); err != nil {
 		return nil, err
 	}
 	return g.build(ctx, func() (dataplane.Inspector, error) {

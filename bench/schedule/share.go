@@ -21,10 +21,13 @@ type share struct {
 	bend func(dataplane.Follower) dataplane.Follower
 }
 
-// load loads the program. window is what inspection keeps.
-func (s *share) load(window int) (err error) {
+// longMail is from how many octets on a packet of mail data is kept in a ring: few, so that many are.
+const longMail = 600
+
+// load loads the program.
+func (s *share) load() (err error) {
 	s.program, err = offload.Open(offload.Config{
-		Ports: inspectedPorts(), Mark: exempt, Window: uint32(window), Workers: 1, Worker: func(uint16) int { return 0 },
+		Ports: inspectedPorts(), Mark: exempt, Large: longMail, Workers: 1, Worker: func(uint16) int { return 0 },
 	})
 	return err
 }

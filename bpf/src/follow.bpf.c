@@ -38,6 +38,7 @@ const enum owner *owner_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));
 const struct opening *opening_type __attribute__((unused));
 const struct record *record_type __attribute__((unused));
+const enum tail *tail_type __attribute__((unused));
 const struct handback *handback_type __attribute__((unused));
 
 struct {
@@ -102,6 +103,7 @@ struct {
 struct scratch {
 	struct record record;
 	__u8 packet[SMALL];
+	__u32 told; /* records that were made */
 	/* What is being made. */
 	struct opening opening;
 	struct flow flow;
@@ -114,14 +116,14 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* A longer one is copied to its place in the log, and read there. An IP packet has at most
- * 65,535 octets, or IPv6's header more. */
-#define LARGE 65600
-#define STRIDE 512 /* octets that are read in one go, and so zeros behind it */
-struct large {
-	struct record record;
-	__u8 packet[LARGE + STRIDE];
-};
+/* Of a longer one only mail data are read, where they are kept. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RINGS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct memory);
+} rings SEC(".maps");
 
 static __always_inline void count(__u32 which, __u64 n)
 {
@@ -398,9 +400,12 @@ static __always_inline bool alive(const struct settings *set, const struct conn 
 	return bpf_ktime_get_coarse_ns() < set->alive_until[worker(set, c)];
 }
 
-/* wake tells the worker of a log that is filling that it should not wait for its tick. */
-static __always_inline __u64 wake(void *log)
+/* wake tells the worker of a log that is filling that it should not wait for its tick. To ask how
+ * far costs as much as half a record, so it is done for some. */
+static __always_inline __u64 wake(struct scratch *c, void *log)
 {
+	if (c->told++ & 15)
+		return BPF_RB_NO_WAKEUP;
 	return bpf_ringbuf_query(log, BPF_RB_AVAIL_DATA) > (1 << 21) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
@@ -417,7 +422,8 @@ static __always_inline void head(struct record *r, struct flow *f, struct __sk_b
 	r->next = f->next[g->dir & 1];
 	r->acked = f->acked[g->dir & 1];
 	r->owner = f->owner;
-	r->zero = 0;
+	r->text = r->zero = 0;
+	r->ring = r->tail = r->line = 0;
 }
 
 /* written notes that a record was made. */
@@ -487,7 +493,7 @@ __noinline bool tell(struct __sk_buff *skb, struct flow *f, struct segment *g)
 	if (!log || n > SMALL)
 		return false;
 	head(&c->record, f, skb, g);
-	if (bpf_ringbuf_output(log, c, sizeof c->record + n, wake(log)))
+	if (bpf_ringbuf_output(log, c, sizeof c->record + n, wake(c, log)))
 		return false;
 	written(f);
 	return true;
@@ -780,8 +786,10 @@ static __always_inline bool replies(struct flow *f, __u32 at, __u32 end, enum fo
 	bpf_loop(GROUP + 1, next_reply, &t, 0);
 	if (t.at != end)
 		return false;
-	if (t.await == AWAIT_MAIL_DATA)
+	if (t.await == AWAIT_MAIL_DATA) {
 		f->place = LINE_START;
+		f->line = 0;
+	}
 	if (t.await == AWAIT_TLS)
 		f->left[0] = f->left[1] = f->met[0] = f->met[1] = f->proven = 0;
 	f->pending = t.pending;
@@ -829,75 +837,7 @@ static __always_inline bool mail_data(struct flow *f, struct scratch *c, __u32 a
 	if (place == BEHIND_DOT)
 		return false;
 	f->place = place;
-	return true;
-}
-
-#define DOTS (EACH * '.')
-#define CRS (EACH * '\r')
-#define LFS (EACH * '\n')
-
-/* zeros has the highest bit of each octet set that is zero in w. */
-static __always_inline __u64 zeros(__u64 w)
-{
-	return ~(((w & ~HIGH) + ~HIGH) | w | ~HIGH);
-}
-
-/* dots_run says that in the next STRIDE octets a dot stands behind a CR or LF, or a NUL, which some
- * servers drop, and not before another dot (RFC 5321 section 4.5.2). */
-__noinline bool dots_run(struct large *l, __u32 at)
-{
-	if (!l)
-		return true;
-	barrier_var(at); /* what is checked is what is used */
-	if (at < 8 || at > LARGE - 8)
-		return true;
-	for (int i = 0; i < STRIDE; i += 32) {
-		const __u64 *w = (const __u64 *)&l->packet[at + i];
-		__u64 a = w[0] ^ DOTS, b = w[1] ^ DOTS, c = w[2] ^ DOTS, d = w[3] ^ DOTS;
-
-		/* Where an octet is zero, its highest bit is set, and perhaps others behind it. */
-		if (!((((a - EACH) & ~a) | ((b - EACH) & ~b) | ((c - EACH) & ~c) | ((d - EACH) & ~d)) & HIGH))
-			continue;
-		for (int j = 0; j < 32; j += 8) {
-			const __u8 *p = &l->packet[at + i + j];
-			__u64 o = *(const __u64 *)p, before = *(const __u64 *)(p - 1), next = *(const __u64 *)(p + 1);
-
-			if (zeros(o ^ DOTS) & (zeros(before ^ LFS) | zeros(before ^ CRS) | zeros(before)) & ~zeros(next ^ DOTS))
-				return true;
-		}
-	}
-	return false;
-}
-
-#define AT(l, i) ((l)->packet[(i) < LARGE ? (i) : LARGE])
-
-/* large_mail follows large mail data: no line, wherever anybody takes one to begin, begins with
- * a dot, unless with two, or as CRLF.CRLF at the very end. */
-static __always_inline bool large_mail(struct flow *f, struct large *l, __u32 at, __u32 end)
-{
-	__u32 place = f->place;
-	bool ends;
-
-	if (at < 40 || at > 120 || end < at + 8 || end > LARGE - 8)
-		return false;
-	if (!AT(l, end - 1) || place == BEHIND_DOT || (place != IN_LINE && AT(l, at) == '.' && AT(l, at + 1) != '.'))
-		return false;
-	ends = AT(l, end - 5) == '\r' && AT(l, end - 4) == '\n' && AT(l, end - 3) == '.' && AT(l, end - 2) == '\r' &&
-	       AT(l, end - 1) == '\n';
-	if (ends)
-		l->packet[end - 3] = 0; /* for the time of the search */
-	for (int i = 0; i < STRIDE; i += 8)
-		*(__u64 *)&l->packet[end + i] = 0;
-	for (int n = 0; n < LARGE / STRIDE + 1 && at < end; n++, at += STRIDE)
-		if (dots_run(l, at))
-			return false;
-	if (at < end)
-		return false;
-	if (ends) {
-		l->packet[end - 3] = '.';
-		f->await = AWAIT_END_REPLY;
-	}
-	f->place = AT(l, end - 1) == '\n' ? LINE_START : AT(l, end - 1) == '\r' ? BEHIND_CR : IN_LINE;
+	f->line = place == LINE_START ? 0 : UNTOLD;
 	return true;
 }
 
@@ -1064,37 +1004,7 @@ typedef enum counter decision;
 
 #define HEARTBEAT 300000000000ULL /* nanoseconds: inspection forgets connections that are silent longer */
 
-/* follow_large decides one that is too long to be read apart: mail data, and nothing else. */
-static __always_inline decision follow_large(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
-{
-	__u32 i = worker(set, &g->conn), n = g->size;
-	void *log = bpf_map_lookup_elem(&logs, &i);
-	decision why = COUNT_LARGE;
-	struct large *l;
-
-	if (g->dir != TO_SERVER || f->await != AWAIT_MAIL_DATA || n < 40 || n > LARGE)
-		return COUNT_LARGE;
-	if (!vouched(skb))
-		return COUNT_CHECKSUM;
-	if (!log)
-		return COUNT_LOG_FULL;
-	l = bpf_ringbuf_reserve(log, sizeof *l, 0);
-	if (!l)
-		return COUNT_LOG_FULL;
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, l->packet, n))
-		goto come_up;
-	why = COUNT_WORDS;
-	if (!large_mail(f, l, g->headers, n))
-		goto come_up;
-	head(&l->record, f, skb, g);
-	bpf_ringbuf_submit(l, wake(log));
-	written(f);
-	count(COUNT_FOLLOWED, 1);
-	return PASS;
-come_up:
-	bpf_ringbuf_discard(l, BPF_RB_NO_WAKEUP);
-	return why;
-}
+#include "text.h"
 
 /* follow decides a packet of a connection that is the program's. */
 static __always_inline decision follow(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
@@ -1114,13 +1024,12 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 		return COUNT_ORDER; /* more than is kept for comparison */
 	if (!clamp(skb, f, g))
 		return COUNT_HEADERS;
-	if (g->size > SMALL - 4) {
-		decision r = follow_large(set, f, skb, g);
+	if (g->size > SMALL - 4 || (length && d == TO_SERVER && f->await == AWAIT_MAIL_DATA && (f->ring || g->size > set->large))) {
+		decision r = (decision)follow_text(skb, f, g);
 
 		if (r != PASS)
 			return r;
-		f->next[d] += length + ends;
-		f->fin |= ends << d;
+		f->next[d] += length;
 	} else {
 		c = bpf_map_lookup_elem(&scratches, &zero);
 		if (!c || !ready(skb, g))
@@ -1198,6 +1107,8 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 		f->epoch = set->epoch;
 		f->await = r->await;
 		f->place = IN_LINE;
+		f->line = r->line;
+		f->ring = r->ring;
 		f->pending = 0;
 		f->acked[0] = r->acked[0];
 		f->acked[1] = r->acked[1];
@@ -1267,7 +1178,7 @@ static __always_inline bool hand_back(const struct settings *set, struct flow *f
 	h->next[1] = f->next[1];
 	h->acked[0] = f->acked[0];
 	h->acked[1] = f->acked[1];
-	if (bpf_ringbuf_output(log, c, sizeof c->record + sizeof *h, wake(log)))
+	if (bpf_ringbuf_output(log, c, sizeof c->record + sizeof *h, wake(c, log)))
 		return false;
 	written(f);
 	return true;
@@ -1295,6 +1206,7 @@ static __always_inline decision owned(const struct settings *set, struct flow *f
 		if (f->owner == OWNER_FOLLOW)
 			hand_back(set, f, skb, g);
 		f->owner = OWNER_USER;
+		f->ring = 0;
 		f->diverted++;
 	}
 	over = f->owner == OWNER_FOLLOW && f->fin == 3 && f->acked[0] == f->next[0] && f->acked[1] == f->next[1];
@@ -1378,7 +1290,7 @@ static __always_inline bool recall(const struct settings *set, struct flow *f, s
 	__builtin_memcpy(c->packet, o->syn[d], HEADERS);
 	head(&c->record, f, skb, g);
 	c->record.size = o->size[d];
-	return !bpf_ringbuf_output(log, c, sizeof c->record + HEADERS, wake(log));
+	return !bpf_ringbuf_output(log, c, sizeof c->record + HEADERS, wake(c, log));
 }
 
 /* fresh makes a connection that is inspection's. */

@@ -71,7 +71,7 @@ struct flow {
 	__u32 next[2];  /* sequence number of the next octet of each direction */
 	__u32 acked[2]; /* what its receiver acknowledged */
 	__u16 diverted; /* packets that were left to the queue, modulo 2^16 */
-	__u16 none;
+	__u16 line; /* in mail data: octets of the line at hand, without a dot put before it, or UNTOLD */
 	/* What was let through and not logged since the last record. */
 	__u32 packets[2];
 	__u64 octets[2];
@@ -82,7 +82,7 @@ struct flow {
 	__u16 left[2];   /* octets of the record at hand still to come */
 	__u8 met[2];     /* SAID_HELLO, SAID_DATA */
 	__u8 proven;     /* both have sent protected data, before proof */
-	__u8 none2;
+	__u8 ring;       /* where its mail data are kept: index of struct memory, and 1; 0: nowhere */
 	__u32 proof[2];
 };
 
@@ -106,10 +106,31 @@ struct grant {
 	__u32 next[2];
 	__u32 acked[2];
 	__u16 seen;
+	__u16 line; /* as in struct flow */
 	__u8 scale[2];
 	__u8 owner;
 	__u8 await; /* AWAIT_COMMAND, or AWAIT_MAIL_DATA IN_LINE */
-	__u8 zero[2];
+	__u8 ring; /* as in struct flow */
+	__u8 zero[3];
+};
+
+/* The length of a line is not known. */
+#define UNTOLD 0xffff
+
+/* An IP packet has at most 65,535 octets, or IPv6's header more. */
+#define LARGE 65600
+
+/* memory is a ring of octets of one direction, mapped into the process: octet s lies at
+ * octets[s mod RING], as reassembly.Stream has it. What is written beyond its end is written to
+ * its beginning too, so that a packet is whole in one place. */
+#define RING (1 << 19)
+#define RINGS 32
+struct memory {
+	__u32 taken; /* 1: it belongs to a connection; set on either side, and taken back by the process */
+	__u32 zero;
+	__u8 before[32]; /* so that as many can be read before any octet */
+	__u8 octets[RING];
+	__u8 beyond[LARGE + 64];
 };
 
 /* The most workers that there can be. */
@@ -122,7 +143,7 @@ struct settings {
 	__u32 epoch;  /* what was granted in another one is void, but for OWNER_PASS */
 	__u32 mark;
 	__u32 window; /* octets in flight that inspection can keep; 0: as many as there are */
-	__u32 zero;
+	__u32 large;  /* mail data in packets of more octets are kept in a ring */
 	__u8 worker[SLOTS]; /* who gets the connections of a slot, see slot() */
 	__u64 ports[65536 / 64];
 };
@@ -145,9 +166,18 @@ struct record {
 	__u32 next;  /* before this packet: its direction's next octet */
 	__u32 acked; /* and up to where that was acknowledged */
 	__u32 owner; /* OWNER_FOLLOW: both are known, OWNER_PASS: the first is */
+	/* Where ring is not 0, the packet is cut behind its headers. So many octets of mail data, lines
+	 * of text, and those of enum tail stood there, and are kept in that ring. */
+	__u32 text;
+	__u16 line; /* of them, the octets of a line that goes on */
+	__u8 ring;
+	__u8 tail;
 	__u32 zero;
 	/* The packet follows. */
 };
+
+/* tail is what may stand behind lines of text. */
+enum tail { TAIL_NONE, TAIL_CR, TAIL_END /* of mail data: .CRLF */ };
 
 /* What became of packets: indices of the counters. */
 enum counter {

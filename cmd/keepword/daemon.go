@@ -202,6 +202,7 @@ func newPipeline(cfg *config.Config, n int, sink inspect.Sink, servers inspect.H
 		Seed:       rand.Uint64(),
 		History:    servers,
 		Follows:    s.on(),
+		Rings:      s.rings(),
 		Exempts:    s.connmark,
 		Account:    account / n,
 	})

@@ -96,6 +96,14 @@ func (s *share) divert(cfg *config.Config, queues int) (*steer.Table, error) {
 // on says that the kernel follows dialogues.
 func (s *share) on() bool { return s.program != nil }
 
+// rings are what the kernel keeps mail data in.
+func (s *share) rings() []dataplane.Ring {
+	if s.program == nil {
+		return nil
+	}
+	return s.program.Rings()
+}
+
 // follower returns worker i's part, nil where there is none.
 func (s *share) follower(i int) dataplane.Follower {
 	if s.program == nil {

@@ -3,6 +3,7 @@ package offload
 import (
 	"encoding/binary"
 
+	"keepword/bpf"
 	"keepword/dataplane"
 	"keepword/inspect/packet"
 )
@@ -57,4 +58,21 @@ func (w *Worker) handBack(b *dataplane.Batch, p dataplane.Packet, h []byte) {
 // isMapped says that an address is one of IPv4 (RFC 4291 section 2.5.5.2).
 func isMapped(a *[16]byte) bool {
 	return [12]byte(a[:]) == [12]byte{10: 0xff, 11: 0xff}
+}
+
+// tails are what the program says stands behind a text.
+var tails = [4]dataplane.Tail{bpf.FollowTailTAIL_NONE: dataplane.TailNone, bpf.FollowTailTAIL_CR: dataplane.TailCR, bpf.FollowTailTAIL_END: dataplane.TailEnd}
+
+// headers returns the headers of a packet as those of one without octets. Its IP header has not
+// the checksum of that.
+func (w *Worker) headers(h []byte) []byte {
+	start := len(w.made)
+	w.made = append(w.made, h...)
+	h = w.made[start:len(w.made):len(w.made)]
+	if h[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(h[2:], uint16(len(h))) // total length, RFC 791 section 3.1
+	} else {
+		binary.BigEndian.PutUint16(h[4:], uint16(len(h)-40)) // payload length, RFC 8200 section 3
+	}
+	return h
 }

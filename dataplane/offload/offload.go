@@ -41,6 +41,9 @@ type Config struct {
 	// Log is the size of each worker's log in octets, a power of two and a multiple of the
 	// page size; 0: 16 MiB.
 	Log uint32
+	// Large is the size in octets from which on packets of mail data are read by the program
+	// alone, and kept in a ring; 0: those that it can't log.
+	Large uint32
 	// Workers is their number, at most 64, and Worker which of them gets the connections of
 	// a client's port.
 	Workers int
@@ -63,6 +66,8 @@ type Offload struct {
 	control *ebpf.Memory
 	logs    []*ebpf.Map
 	workers []*Worker
+	memory  []byte // of rings
+	rings   []dataplane.Ring
 
 	mu       sync.Mutex         // of what follows
 	attached map[int]attachment // by the interface's index
@@ -134,6 +139,9 @@ func Open(cfg Config) (o *Offload, err error) {
 		}
 		o.workers = append(o.workers, &Worker{o: o, index: i, ring: r, fd: log.FD()})
 	}
+	if err := o.openRings(); err != nil {
+		return o, err
+	}
 	if err := o.probe(); err != nil {
 		return o, err
 	}
@@ -157,6 +165,10 @@ func (o *Offload) load(spec *ebpf.CollectionSpec, known map[string]*ebpf.Map) er
 // Worker returns the follower of worker i.
 func (o *Offload) Worker(i int) *Worker { return o.workers[i] }
 
+// Rings are what the program keeps mail data in, for the Inspectors of all workers. They are lent
+// until Close.
+func (o *Offload) Rings() []dataplane.Ring { return o.rings }
+
 // Program returns the program, for tests.
 func (o *Offload) Program() *ebpf.Program { return o.objects.KeepwordSteer }
 
@@ -171,6 +183,7 @@ func (o *Offload) Close() error {
 	for _, w := range o.workers {
 		errs = append(errs, w.ring.close())
 	}
+	errs = append(errs, o.closeRings())
 	for _, m := range o.logs {
 		errs = append(errs, m.Close())
 	}

@@ -3,6 +3,7 @@ package offload
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"keepword/bpf"
 )
@@ -25,7 +26,10 @@ func (o *Offload) configure(cfg *Config) error {
 			return fmt.Errorf("read the settings of a killed process: %w", err)
 		}
 	}
-	*s = bpf.FollowSettings{Epoch: s.Epoch, Mark: cfg.Mark}
+	*s = bpf.FollowSettings{Epoch: s.Epoch, Mark: cfg.Mark, Large: cfg.Large}
+	if s.Large == 0 {
+		s.Large = math.MaxUint32
+	}
 	for slot := range s.Worker {
 		s.Worker[slot] = uint8(cfg.Worker(uint16(slot << 1))) // as the program finds the slot of a port
 	}

@@ -43,7 +43,11 @@ const (
 	recordNext    = 40
 	recordAcked   = 44
 	recordOwner   = 48
-	recordHead    = 56
+	recordText    = 52
+	recordLine    = 56
+	recordRing    = 58
+	recordTail    = 59
+	recordHead    = 64
 )
 
 // lookInterval is how often clocks are compared, and the program is told that the log is read.
@@ -84,7 +88,14 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 		case bpf.FollowOwnerOWNER_PASS:
 			p.Before.Exempt = true
 		}
-		if size := int(u32(recordSize)); size > 0 {
+		if size := int(u32(recordSize)); r[recordRing] > 0 {
+			p.Text = dataplane.Text{
+				Octets: u32(recordText), Ring: int(r[recordRing]) - 1,
+				Line: int(binary.NativeEndian.Uint16(r[recordLine:])), Tail: tails[r[recordTail]&3],
+			}
+			p.Data = w.headers(r[recordHead : recordHead+size])
+			b.Packets = append(b.Packets, p)
+		} else if size > 0 {
 			p.Data = r[recordHead : recordHead+size : recordHead+size]
 			b.Packets = append(b.Packets, p)
 		} else {
@@ -118,6 +129,7 @@ func (w *Worker) grant(g *dataplane.Grant) error {
 		}
 		return o.Grants.Put(&conn, &bpf.FollowGrant{
 			Seen: g.Seen, Next: g.Next, Acked: g.Acked, Scale: g.Scale, Owner: uint8(owner), Await: uint8(await),
+			Line: uint16(g.Line), Ring: uint8(g.Ring),
 		})
 	case dataplane.GrantForget:
 		conn := connOf(g)

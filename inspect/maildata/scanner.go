@@ -100,6 +100,30 @@ func (s *Scanner) Warm() uint64 { return uint64(s.length) }
 // event that Scan returned.
 func (s *Scanner) Following() bool { return s.line.stage != stageNo }
 
+// Clean says that no dot stands at the beginning of the line at hand, and no lenient ending
+// before it behind which commands are looked for.
+func (s *Scanner) Clean() bool {
+	return !s.behindEnding() && s.line.stage == stageNo && s.tail.pending == 0
+}
+
+// Length returns the octets of the line at hand so far, without a dot put before it.
+func (s *Scanner) Length() int {
+	if s.dotted {
+		return int(s.length) - 1
+	}
+	return int(s.length)
+}
+
+// Text takes note of octets that somebody else has read, where Clean says so: lines of text that
+// end with CRLF, none longer than MaxTextLine, without NUL or a line that begins with one dot. The
+// last of them is the line at hand, and has length octets.
+func (s *Scanner) Text(length int) {
+	s.length, s.dotted, s.tail = uint32(length), false, tail{}
+	if length == 0 {
+		s.tail = atStart
+	}
+}
+
 // Scan consumes octets of b up to the next event; with an event it consumes at least
 // one. It must be called again with the rest until it returns None. Behind EndOfData s is
 // to be used no more before Init.

@@ -1,6 +1,9 @@
 package reassembly
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // The buffers are powers of two octets, from minRing on.
 const (
@@ -18,7 +21,21 @@ type Buffer struct {
 
 	ahead  []span // of a Stream: beyond next, in order, apart from each other
 	edited []span // of a Stream: where the ring differs from what the sender sent
+
+	// Of one that somebody else writes to as well: whether it belongs to a Stream, on either
+	// side, and whether the other side may be writing now.
+	taken *atomic.Uint32
+	busy  bool
 }
+
+// Shared makes a Buffer of memory that the kernel's program writes to as well (see
+// dataplane.Ring). octets are a power of two.
+func Shared(octets []byte, taken *atomic.Uint32) *Buffer {
+	return &Buffer{Octets: octets, taken: taken}
+}
+
+// Take takes a shared Buffer for a Stream, and says whether it was free.
+func (b *Buffer) Take() bool { return b.taken.CompareAndSwap(0, 1) }
 
 // spareSpans is how much room for spans a spare Buffer keeps: 64 octets, enough for the few
 // holes of an honest path. A Buffer that was torn to pieces once must not stay larger.
@@ -30,6 +47,9 @@ type Pool struct {
 	lent  int64
 	kept  int64
 	limit int64
+	// Shared Buffers that were put back while somebody else may have written to them, since
+	// the last Settle and the one before it.
+	late [2][]*Buffer
 }
 
 // NewPool returns a Pool that holds at most limit octets, lent and spare together.
@@ -73,11 +93,29 @@ func (p *Pool) drop(n int64) bool {
 // Put gives back what Get returned.
 func (p *Pool) Put(b *Buffer) {
 	b.ahead, b.edited = spare(b.ahead), spare(b.edited)
+	switch {
+	case b.taken != nil && b.busy:
+		b.busy = false
+		p.late[0] = append(p.late[0], b)
+		return
+	case b.taken != nil:
+		b.taken.Store(0)
+		return
+	}
 	n := len(b.Octets)
 	p.lent -= int64(n)
 	p.kept += int64(n)
 	class := bits.Len(uint(n - 1))
 	p.free[class] = append(p.free[class], b)
+}
+
+// Settle has shared Buffers free that were put back before the last Settle, while somebody
+// else may have written to them. It is to be called so seldom that this is over by then.
+func (p *Pool) Settle() {
+	for _, b := range p.late[1] {
+		b.taken.Store(0)
+	}
+	p.late[0], p.late[1] = p.late[1][:0], p.late[0]
 }
 
 func spare(s []span) []span {

@@ -47,6 +47,20 @@ func (d *Dialogue) InText() bool {
 	return d.mode == MailData && d.data != nil && d.data.Plain()
 }
 
+// InLine returns how many octets the line of mail data at hand has so far, without a dot put
+// before it.
+func (d *Dialogue) InLine() int { return d.data.Length() }
+
+// MayReadText says that what comes next is mail data, of which nothing before could be taken for
+// another end.
+func (d *Dialogue) MayReadText() bool {
+	return d.mode == MailData && d.data != nil && d.data.Clean()
+}
+
+// Text takes note of mail data that somebody else has read, where MayReadText says so (see
+// maildata.Scanner.Text).
+func (d *Dialogue) Text(length int) { d.data.Text(length) }
+
 // scan has the scanner read octets of the message, up to its next event.
 func (d *Dialogue) scan(b []byte, spare *Spare) (n int, kind maildata.Kind, ev *ClientEvent) {
 	n, found := d.data.Scan(b)

@@ -150,7 +150,7 @@ func Default() *Config {
 		Engine:  EngineAuto,
 		Offload: OffloadAuto,
 		When:    When{DaemonDown: Pass, QueueFull: Pass, MemoryFull: Kill, Midstream: Pass},
-		Limits:  Limits{Flows: 1_000_000, Memory: 512 << 20, FlowMemory: 256 << 10},
+		Limits:  Limits{Flows: 1_000_000, Memory: 512 << 20, FlowMemory: 1 << 20},
 		Actions: map[verdict.Finding]verdict.Action{verdict.CommandInjection: verdict.Kill},
 		History: History{
 			Path:    "/var/lib/keepword/history.db",

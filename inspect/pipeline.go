@@ -117,6 +117,7 @@ type Pipeline struct {
 	view      *packet.View         // nil where a timer acts
 	moment    int64                // when the packet at hand came, 0 where a timer acts
 	atHand    *half                // whose stream the packet at hand is being read from, or nil
+	tookText  bool                 // the text of the packet at hand was taken note of
 	inArrears bool                 // the packet at hand has gone on already
 	fromLow   bool                 // its sender is the lower end
 	edited    bool                 // the packet at hand was made equal to a stream that is gone

@@ -36,6 +36,10 @@ const maxGranted = 1 << 14
 // settle is behind each decision: it makes up for what the kernel decided alone, and grants
 // what it may decide from here on.
 func (p *Pipeline) settle(pk *dataplane.Packet) {
+	if r := pk.Text.Ring; pk.Text.Len() > 0 && !p.tookText && r < len(p.rings) {
+		p.memory.PutLate(p.rings[r]) // nobody here has it
+	}
+	p.tookText = false
 	if p.entry == nil {
 		return
 	}

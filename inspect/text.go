@@ -27,6 +27,7 @@ func (p *Pipeline) text(s *session, t *dataplane.Text) verdict.Kind {
 		h.parsed != seq || h.given != seq || !s.dlg.MayReadText() || t.Ring >= len(p.rings) || !h.stream.Follow(p.rings[t.Ring], t.Len()) {
 		return verdict.Drop
 	}
+	p.tookText = true
 	end := h.stream.Next()
 	if p.tap != nil {
 		x, y := h.stream.View(seq, end)

@@ -26,6 +26,7 @@ type Buffer struct {
 	// side, and whether the other side may be writing now.
 	taken *atomic.Uint32
 	busy  bool
+	late  bool
 }
 
 // Shared makes a Buffer of memory that the kernel's program writes to as well (see
@@ -96,7 +97,7 @@ func (p *Pool) Put(b *Buffer) {
 	switch {
 	case b.taken != nil && b.busy:
 		b.busy = false
-		p.late[0] = append(p.late[0], b)
+		p.PutLate(b)
 		return
 	case b.taken != nil:
 		b.taken.Store(0)
@@ -109,10 +110,19 @@ func (p *Pool) Put(b *Buffer) {
 	p.free[class] = append(p.free[class], b)
 }
 
+// PutLate gives back a shared Buffer to which somebody else may be writing still.
+func (p *Pool) PutLate(b *Buffer) {
+	if !b.late {
+		b.late = true
+		p.late[0] = append(p.late[0], b)
+	}
+}
+
 // Settle has shared Buffers free that were put back before the last Settle, while somebody
 // else may have written to them. It is to be called so seldom that this is over by then.
 func (p *Pool) Settle() {
 	for _, b := range p.late[1] {
+		b.late = false
 		b.taken.Store(0)
 	}
 	p.late[0], p.late[1] = p.late[1][:0], p.late[0]

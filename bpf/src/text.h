@@ -98,7 +98,7 @@ __noinline bool lines_run(struct memory *m, struct text *t)
 		if (at > RING + LARGE)
 			return false;
 		o = &m->octets[at];
-		if (left < 32 && v->span >= 32 && at + left + 2 < end && ends_line(o + left) && clear((const __u64 *)(o + left - 32))) {
+		if (left < 32 && at + left + 2 < end && ends_line(o + left) && clear((const __u64 *)(o + left - 32))) {
 			v->at = v->start = at + left + 2;
 			continue;
 		}

@@ -134,7 +134,7 @@ func waysOut() (list []way) {
 			return l.take(pkt)
 		}},
 		way{name: "more in flight than is kept", reason: "order", before: mail, last: func(l *link) bool {
-			line := strings.Repeat("a", 1398) + "\r\n"
+			line := strings.Repeat("a", 898) + "\r\n"
 			inFlight := 0
 			for ; inFlight+len(line) <= window && l.put(true, line); inFlight += len(line) {
 			}

@@ -55,7 +55,7 @@ static __always_inline __u8 text_octet(const struct memory *m, __u32 at)
 	return at < RING + LARGE ? m->octets[at] : 0;
 }
 
-#define STEPS 64
+#define STEPS 16
 #define CRLF ('\r' | '\n' << 8)
 
 /* clear says that none of the 32 octets from w on is less than BELOW. In ASCII the highest bit is set
@@ -98,7 +98,7 @@ __noinline bool lines_run(struct memory *m, struct text *t)
 		if (at > RING + LARGE)
 			return false;
 		o = &m->octets[at];
-		if (left < 32 && at + left + 2 < end && ends_line(o + left) && clear((const __u64 *)(o + left - 32))) {
+		if (left < 32 && v->span >= 32 && at + left + 2 < end && ends_line(o + left) && clear((const __u64 *)(o + left - 32))) {
 			v->at = v->start = at + left + 2;
 			continue;
 		}

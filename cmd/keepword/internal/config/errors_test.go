@@ -43,7 +43,7 @@ func TestEachFaultHasItsPositionAndSaysWhatToDo(t *testing.T) {
 		{"size beyond all", "limits: {memory: 9999999TiB}\n", `1:18: memory: "9999999TiB" is no size; write octets, or a whole number of KiB, MiB, GiB or TiB`},
 		{"size negative", "limits: {memory: -5}\n", `1:18: memory must be between 1 and 9223372036854775807`},
 		{"size of the wrong type", "limits: {memory: 1.5}\n", `1:18: memory must be a size, as 256KiB or 512MiB, not a number that is not whole`},
-		{"a flow larger than all", "limits: {memory: 1KiB}\n", `1:9: flow_memory (262144 octets) is more than memory (1024 octets) for all flows`},
+		{"a flow larger than all", "limits: {memory: 1KiB}\n", `1:9: flow_memory (1048576 octets) is more than memory (1024 octets) for all flows`},
 		{"unknown finding", "actions:\n  comand-injection: kill\n", `2:3: unknown finding "comand-injection"; did you mean "command-injection"?`},
 		{"unknown finding like no other", "actions: {xyzzy: kill}\n", `1:11: unknown finding "xyzzy"`},
 		{"unknown action", "actions: {smuggling: kil}\n", `1:22: unknown action "kil"; did you mean "kill"?`},

@@ -237,8 +237,8 @@ func isAnswer(v *packet.View) bool {
 func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
 	v := &a.view
 	opens := v.Flags&(packet.SYN|packet.RST) == packet.SYN
-	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST)) {
-		return nil, verdict.Accept // carries nothing
+	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST) || pk.Before.Exempt) {
+		return nil, verdict.Accept // carries nothing, or is one of TLS that began before this process
 	}
 	clientIsSource, ok := p.roles(v)
 	if !ok { // no inspected port, or the client of another service

@@ -181,23 +181,25 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	FollowMapControl        = "control"
-	FollowMapCounters       = "counters"
-	FollowMapFlows          = "flows"
-	FollowMapGrants         = "grants"
-	FollowMapLogs           = "logs"
-	FollowMapOpenings       = "openings"
-	FollowMapRings          = "rings"
-	FollowMapScratches      = "scratches"
-	FollowMapServers        = "servers"
-	FollowProgKeepwordSteer = "keepword_steer"
-	FollowVarAwaitType      = "await_type"
-	FollowVarCounterType    = "counter_type"
-	FollowVarHandbackType   = "handback_type"
-	FollowVarOpeningType    = "opening_type"
-	FollowVarOwnerType      = "owner_type"
-	FollowVarRecordType     = "record_type"
-	FollowVarTailType       = "tail_type"
+	FollowMapControl          = "control"
+	FollowMapCounters         = "counters"
+	FollowMapFlows            = "flows"
+	FollowMapGrants           = "grants"
+	FollowMapLogs             = "logs"
+	FollowMapOpenings         = "openings"
+	FollowMapPresent          = "present"
+	FollowMapRings            = "rings"
+	FollowMapScratches        = "scratches"
+	FollowMapServers          = "servers"
+	FollowProgKeepwordPresent = "keepword_present"
+	FollowProgKeepwordSteer   = "keepword_steer"
+	FollowVarAwaitType        = "await_type"
+	FollowVarCounterType      = "counter_type"
+	FollowVarHandbackType     = "handback_type"
+	FollowVarOpeningType      = "opening_type"
+	FollowVarOwnerType        = "owner_type"
+	FollowVarRecordType       = "record_type"
+	FollowVarTailType         = "tail_type"
 )
 
 // LoadFollow returns the embedded CollectionSpec for Follow.
@@ -242,7 +244,8 @@ type FollowSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FollowProgramSpecs struct {
-	KeepwordSteer *ebpf.ProgramSpec `ebpf:"keepword_steer"`
+	KeepwordPresent *ebpf.ProgramSpec `ebpf:"keepword_present"`
+	KeepwordSteer   *ebpf.ProgramSpec `ebpf:"keepword_steer"`
 }
 
 // FollowMapSpecs contains maps before they are loaded into the kernel.
@@ -255,6 +258,7 @@ type FollowMapSpecs struct {
 	Grants    *ebpf.MapSpec `ebpf:"grants"`
 	Logs      *ebpf.MapSpec `ebpf:"logs"`
 	Openings  *ebpf.MapSpec `ebpf:"openings"`
+	Present   *ebpf.MapSpec `ebpf:"present"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Servers   *ebpf.MapSpec `ebpf:"servers"`
@@ -299,6 +303,7 @@ type FollowMaps struct {
 	Grants    *ebpf.Map `ebpf:"grants"`
 	Logs      *ebpf.Map `ebpf:"logs"`
 	Openings  *ebpf.Map `ebpf:"openings"`
+	Present   *ebpf.Map `ebpf:"present"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Servers   *ebpf.Map `ebpf:"servers"`
@@ -312,6 +317,7 @@ func (m *FollowMaps) Close() error {
 		m.Grants,
 		m.Logs,
 		m.Openings,
+		m.Present,
 		m.Rings,
 		m.Scratches,
 		m.Servers,
@@ -335,11 +341,13 @@ type FollowVariables struct {
 //
 // It can be passed to LoadFollowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FollowPrograms struct {
-	KeepwordSteer *ebpf.Program `ebpf:"keepword_steer"`
+	KeepwordPresent *ebpf.Program `ebpf:"keepword_present"`
+	KeepwordSteer   *ebpf.Program `ebpf:"keepword_steer"`
 }
 
 func (p *FollowPrograms) Close() error {
 	return _FollowClose(
+		p.KeepwordPresent,
 		p.KeepwordSteer,
 	)
 }

@@ -1427,8 +1427,17 @@ static __always_inline decision decide(const struct settings *set, struct __sk_b
 	return owned(set, f, skb, g);
 }
 
+/* present has the program that follows as long as the process has it open: the kernel empties an
+ * array of programs with the last descriptor of it (kernel/bpf/arraymap.c, map_release_uref). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} present SEC(".maps");
+
 SEC("tc")
-int keepword_steer(struct __sk_buff *skb)
+int keepword_present(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct settings *set = bpf_map_lookup_elem(&control, &zero);
@@ -1447,4 +1456,35 @@ int keepword_steer(struct __sk_buff *skb)
 	}
 	count(d, 1);
 	return d == COUNT_BUSY ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+/* keepword_steer is at the interfaces, also while the process is dead: then only connections in TLS
+ * pass, for nobody reads of any other. */
+SEC("tc")
+int keepword_steer(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct settings *set;
+	struct segment g = {};
+	struct flow *f;
+
+	bpf_tail_call(skb, &present, 0);
+	set = bpf_map_lookup_elem(&control, &zero);
+	if (!set || (skb->vlan_present && skb->vlan_tci & 0xfff) || parse(skb, set, &g) != OURS)
+		return TC_ACT_UNSPEC;
+	f = bpf_map_lookup_elem(&flows, &g.conn);
+	if (!f) {
+		count(COUNT_UNKNOWN, 1);
+		return TC_ACT_UNSPEC;
+	}
+	if (f->owner != OWNER_PASS || g.partial || g.flags & SYN || !(g.flags & (RST | ACK))) {
+		f->owner = OWNER_USER;
+		count(COUNT_VOID, 1);
+		return TC_ACT_UNSPEC;
+	}
+	note(f, &g);
+	count(COUNT_PASSED, 1);
+	count(COUNT_PASSED_OCTETS, g.size);
+	skb->mark |= set->mark;
+	return TC_ACT_UNSPEC;
 }

@@ -139,6 +139,9 @@ func Open(cfg Config) (o *Offload, err error) {
 		}
 		o.workers = append(o.workers, &Worker{o: o, index: i, ring: r, fd: log.FD()})
 	}
+	if err := o.objects.Present.Put(uint32(0), o.objects.KeepwordPresent); err != nil {
+		return o, fmt.Errorf("set the program that follows: %w", err)
+	}
 	if err := o.openRings(); err != nil {
 		return o, err
 	}

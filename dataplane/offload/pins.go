@@ -55,7 +55,7 @@ const (
 
 // perProcess are the maps that are nothing without the process that reads and writes them.
 // Each process has new ones.
-var perProcess = []string{bpf.FollowMapLogs, bpf.FollowMapRings, bpf.FollowMapScratches}
+var perProcess = []string{bpf.FollowMapLogs, bpf.FollowMapPresent, bpf.FollowMapRings, bpf.FollowMapScratches}
 
 // outliving returns the maps that the program goes on with alone. Those whose names begin with
 // a dot are the program's constants.

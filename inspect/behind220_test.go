@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"keepword/inspect/packet"
 	"keepword/inspect/policy"
 	"keepword/inspect/starttls"
 	"keepword/inspect/verdict"
@@ -89,5 +90,30 @@ func TestALateAcceptanceEndsTheConnection(t *testing.T) {
 			}
 			w.wantFindings(c.finding, "surplus-reply kill")
 		})
+	}
+}
+
+// Behind STARTTLS arrives a 220 that was said before it: its segment does not acknowledge it. Who
+// said it has not begun TLS.
+func TestAnAcceptanceFromBeforeTheQuestionIsNone(t *testing.T) {
+	const answer = "220 go\r\n"
+	for cut := range len(answer) {
+		w := newWire(t, setup{})
+		w.s(greeting)
+		w.c(ehlo)
+		w.s(offers)
+		w.heard(w.client)
+		first := w.segment(w.server, w.server.snd, packet.ACK, []byte(answer[:cut]))
+		rest := w.segment(w.server, w.server.snd+uint32(cut), packet.ACK, []byte(answer[cut:]))
+		w.c("STARTTLS\r\n")
+		w.inspect(first, w.deliver, w.deliver)
+		w.inspect(rest, w.deliver, w.deliver)
+		if got := w.heard(w.client); strings.Contains(got, "220") && strings.Contains(got, "\n") {
+			t.Errorf("cut behind %d: the client heard %q", cut, got)
+		}
+		if !w.client.reset || !w.server.reset {
+			t.Errorf("cut behind %d: reset: client %v, server %v", cut, w.client.reset, w.server.reset)
+		}
+		w.wantFindings("surplus-reply kill")
 	}
 }

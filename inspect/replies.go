@@ -224,7 +224,11 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 	s.settled = true
 	if _, behind := s.dlg.ClientPartial(); ev.Code == 220 {
 		// What some server takes for STARTTLS by its beginning has let octets pass behind it.
-		if _, waits := s.dlg.Next(); (waits || behind > 0) && p.act(s, verdict.CommandInjection, toServer, 0, nil) {
+		_, waits := s.dlg.Next()
+		if (waits || behind > 0) && p.act(s, verdict.CommandInjection, toServer, 0, nil) {
+			return
+		}
+		if !waits && behind == 0 && p.unheard(s) && p.act(s, verdict.SurplusReply, toClient, ev.Code, said) {
 			return
 		}
 	}
@@ -245,6 +249,13 @@ func (p *Pipeline) answerLine(s *session, ev *smtp.ServerEvent, start seqnum.Val
 		s.early = earlyOctets
 		p.act(s, verdict.CommandInjection, toServer, 0, []byte("ClientHello"))
 	}
+}
+
+// unheard says that the server's line at hand was said before the client's last came to it: its
+// segment does not acknowledge that (RFC 9293 §3.10.7.4: what is sent acknowledges RCV.NXT).
+func (p *Pipeline) unheard(s *session) bool {
+	return p.atHand == &s.half[toClient] && p.view.Flags.Has(packet.ACK) &&
+		seqnum.Value(p.view.Ack).Less(s.half[toServer].parsed)
 }
 
 // hidesReply says that a text goes on behind a CR or a NUL: who ends a line there has a

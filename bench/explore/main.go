@@ -35,7 +35,8 @@
 //   - Whom the server or a box leaves without an answer waits for them; keepword promises an
 //     end to waiting only for TLS (the second limit of silence-after-220).
 //   - A reply that comes in while the command waits in a queue, which it is taken to answer, is
-//     like one that comes in behind it: both are on their way.
+//     like one that comes in behind it: both are on their way. A 220 to STARTTLS is not: its
+//     segment tells which was first.
 //   - In the middle of a line nothing is judged: command and reply are judged as lines, and
 //     that no octet is kept back is judged at the end, when no timer is left.
 //

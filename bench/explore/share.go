@@ -221,7 +221,6 @@ func (l *wall) steer(w *world, pkt []byte) {
 			return // whoever has woken the gateway up goes on with it
 		case comesUp && l.isOpen && !l.isSlow:
 			if l.isSlow = w.chance(); l.isSlow {
-				l.wasSlow = true
 				return
 			}
 		case !comesUp && l.kernel.reads == readLate && !(l.isOpen && w.chance()):
@@ -244,14 +243,10 @@ func (l *wall) meanwhile(w *world) {
 	}
 	for _, from := range []side{west, east} {
 		if e := (event{w.judge, from}); w.ready(e) && w.chance() {
-			l.wasSlow = true
 			w.happen(e)
 		}
 	}
 }
-
-// hasBeenSlow says that packets have waited together for inspection.
-func (l *wall) hasBeenSlow() bool { return l != nil && l.wasSlow }
 
 // catchUp has inspected what waits for it, and returns whether anything came of that.
 func (l *wall) catchUp(w *world) bool {

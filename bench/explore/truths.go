@@ -144,8 +144,7 @@ func (s *view) positive(v *verdicts) {
 		v.want(T1, isAway || s.same(k-1), "%q is answered %q, and did not go through", command.text(), r.lines[0].text())
 		if asksTLS(command.text()) && k < len(s.said) && s.same(k-1) {
 			m := s.w.trace.when(fromEast, s.said[k].start())
-			isInTurn := m[toEast] >= s.passed[k-1].end() || s.w.wall.hasBeenSlow() && m[fromWest] >= command.end()
-			v.want(T1, isInTurn, "%q was said before %q went through, and is taken for its answer", r.lines[0].text(), command.text())
+			v.want(T1, m[toEast] >= s.passed[k-1].end(), "%q was said before %q went through, and is taken for its answer", r.lines[0].text(), command.text())
 		}
 		if verbOf(command.text()) == "EHLO" && k < len(s.said) {
 			known := s.said[k].keywords()

@@ -71,7 +71,6 @@ type wall struct {
 	granted []dataplane.Grant // of servers, by inspection
 	isOpen  bool              // the connection is established
 	isSlow  bool              // what came up waits
-	wasSlow bool              // and perhaps more came meanwhile
 	isAwake bool              // the gateway is in the middle of what it does
 }
 

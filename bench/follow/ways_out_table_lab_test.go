@@ -133,6 +133,17 @@ func waysOut() (list []way) {
 			pkt[len(pkt)-3] ^= 1
 			return l.take(pkt)
 		}},
+		way{name: "a 220 from before STARTTLS", reason: "words", start: func(t *testing.T) *link {
+			l := known(t).newLink()
+			l.open()
+			l.say(false, "220 mail.example.test ESMTP\r\n")
+			l.say(true, "EHLO client.example.test\r\n")
+			l.say(false, "250-mail.example.test\r\n250 STARTTLS\r\n")
+			return l
+		}, last: func(l *link) bool {
+			early := l.segment(false, len(l.server.said), packet.ACK|packet.PSH, "220 Go\r\n")
+			return l.put(true, "STARTTLS\r\n") && l.send(early)
+		}},
 		way{name: "more in flight than is kept", reason: "order", before: mail, last: func(l *link) bool {
 			line := strings.Repeat("a", 898) + "\r\n"
 			inFlight := 0

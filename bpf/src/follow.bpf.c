@@ -778,13 +778,13 @@ static long next_reply(__u32 i, struct talk *t)
 }
 
 /* replies follows the server's octets: as many whole replies of one line as are awaited, or
- * fewer. */
-static __always_inline bool replies(struct flow *f, __u32 at, __u32 end, enum form form)
+ * fewer. A 220 that does not acknowledge STARTTLS was said before it, and is no answer. */
+static __always_inline bool replies(struct flow *f, __u32 ack, __u32 at, __u32 end, enum form form)
 {
 	struct talk t = { .at = at, .end = end, .form = form, .await = f->await, .pending = f->pending };
 
 	bpf_loop(GROUP + 1, next_reply, &t, 0);
-	if (t.at != end)
+	if (t.at != end || (t.await == AWAIT_TLS && ack != f->next[TO_SERVER]))
 		return false;
 	if (t.await == AWAIT_MAIL_DATA) {
 		f->place = LINE_START;
@@ -962,7 +962,7 @@ static __always_inline bool speak(const struct settings *set, struct flow *f, st
 		return f->await == AWAIT_COMMAND && !f->pending && commands(f, at, end, form);
 	if (f->await == AWAIT_EHLO_REPLY)
 		return !f->pending && granted(set, &g->conn) && ehlo_reply(f, at, end);
-	return replies(f, at, end, form);
+	return replies(f, g->ack, at, end, form);
 }
 
 struct attempt {

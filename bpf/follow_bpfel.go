@@ -95,6 +95,7 @@ type FollowGrant struct {
 	Await uint8
 	Ring  uint8
 	Zero  [3]uint8
+	Epoch uint32
 }
 
 type FollowMemory struct {

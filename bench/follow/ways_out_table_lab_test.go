@@ -155,6 +155,18 @@ func waysOut() (list []way) {
 			l.follower.Grant([]dataplane.Grant{{Kind: dataplane.GrantNothing}})
 			return l.put(false, "250 Ok\r\n")
 		}},
+		way{name: "a grant from before a reload", reason: "owned", start: func(t *testing.T) *link {
+			l := newGate(t, policy.Config{}).newLink()
+			l.open()
+			l.say(false, "220 mail.example.test ESMTP\r\n")
+			l.say(true, "EHLO client.example.test\r\n")
+			l.put(false, "250 mail.example.test\r\n") // the acknowledgement would take it up
+			l.wake()
+			return l
+		}, last: func(l *link) bool {
+			l.follower.Grant([]dataplane.Grant{{Kind: dataplane.GrantNothing}})
+			return l.put(true, "NOOP\r\n")
+		}},
 		way{name: "a connection that began unseen", reason: "unknown", start: opened, last: func(l *link) bool {
 			l.client.addr = l.newLink().client.addr
 			return l.put(true, "NOOP\r\n")

@@ -1100,7 +1100,7 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 			return false;
 		f->owner = OWNER_PASS;
 		f->logged = bpf_ktime_get_ns();
-	} else if (r->seen != f->diverted || r->owner != OWNER_FOLLOW || f->fin) {
+	} else if (r->seen != f->diverted || r->owner != OWNER_FOLLOW || r->epoch != set->epoch || f->fin) {
 		return false;
 	} else {
 		f->owner = OWNER_FOLLOW;

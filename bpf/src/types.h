@@ -112,6 +112,7 @@ struct grant {
 	__u8 await; /* AWAIT_COMMAND, or AWAIT_MAIL_DATA IN_LINE */
 	__u8 ring; /* as in struct flow */
 	__u8 zero[3];
+	__u32 epoch; /* the settings', when it was made; OWNER_PASS is for all */
 };
 
 /* The length of a line is not known. */

@@ -61,6 +61,13 @@ func (o *Offload) write(ports []uint16, window uint32) error {
 	return o.newEpoch()
 }
 
+// epoch returns the settings' number.
+func (o *Offload) epoch() uint32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.settings.Epoch
+}
+
 // newEpoch writes the settings, and with their number makes void what was granted.
 func (o *Offload) newEpoch() error {
 	o.settings.Epoch++

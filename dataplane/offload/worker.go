@@ -129,7 +129,7 @@ func (w *Worker) grant(g *dataplane.Grant) error {
 		}
 		return o.Grants.Put(&conn, &bpf.FollowGrant{
 			Seen: g.Seen, Next: g.Next, Acked: g.Acked, Scale: g.Scale, Owner: uint8(owner), Await: uint8(await),
-			Line: uint16(g.Line), Ring: uint8(g.Ring),
+			Line: uint16(g.Line), Ring: uint8(g.Ring), Epoch: w.o.epoch(),
 		})
 	case dataplane.GrantForget:
 		conn := connOf(g)

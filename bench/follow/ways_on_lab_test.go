@@ -156,8 +156,9 @@ func TestAReplyToEHLOOfAServerThatIsNotGrantedComesUp(t *testing.T) {
 	l.wantOneTruth()
 }
 
-func TestInTLSAllPassesButItsEndIsLogged(t *testing.T) {
-	g := newGate(t, policy.Config{})
+// inTLS returns a connection whose ends have both acknowledged protected data.
+func inTLS(t *testing.T, g *gate) *link {
+	t.Helper()
 	l := g.newLink()
 	l.open()
 	l.say(false, "220 mail.example.test ESMTP\r\n")
@@ -173,6 +174,12 @@ func TestInTLSAllPassesButItsEndIsLogged(t *testing.T) {
 	l.say(false, string(flights.Server))
 	l.say(true, string(traffic.Protected(60)))
 	g.wake() // inspection reads that it was acknowledged
+	return l
+}
+
+func TestInTLSAllPassesButItsEndIsLogged(t *testing.T) {
+	g := newGate(t, policy.Config{})
+	l := inTLS(t, g)
 	before, _ := counts(t)
 	seen := g.Witness.Passed
 	for i := range 20 {
@@ -195,4 +202,23 @@ func TestInTLSAllPassesButItsEndIsLogged(t *testing.T) {
 	if len(g.ended) != 1 || int(g.ended[0].ToServer.Bytes) != l.server.octets || int(g.ended[0].ToClient.Bytes) != l.client.octets {
 		t.Errorf("%+v; on the wire were %d and %d octets", g.ended, l.server.octets, l.client.octets)
 	}
+}
+
+func TestInTLSAllPassesWhileTheLogIsFull(t *testing.T) {
+	g := newGate(t, policy.Config{})
+	l := inTLS(t, g)
+	g.server = netip.MustParseAddrPort("198.51.100.26:587") // one that offers no STARTTLS
+	fillLog(g)
+	for i := range 4 {
+		if i == 1 {
+			l.send(l.segment(false, len(l.server.said), packet.ACK|packet.FIN, ""))
+		}
+		if !l.put(true, string(traffic.Protected(100+1000*i))) {
+			t.Fatalf("packet %d came up", i)
+		}
+	}
+	if !l.send(l.segment(true, len(l.client.said), packet.RST|packet.ACK, "")) {
+		t.Error("a reset came up")
+	}
+	g.wantNoDifference()
 }

@@ -1048,6 +1048,15 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 	return PASS;
 }
 
+/* parts notes who has said goodbye. */
+static __always_inline void parts(struct flow *f, struct segment *g)
+{
+	if (g->flags & FIN)
+		f->fin |= 1 << (g->dir & 1);
+	if (g->flags & RST)
+		f->fin = 3; /* perhaps: if it goes on, that is logged */
+}
+
 /* pass decides a packet of a connection in TLS. */
 static __always_inline decision pass(const struct settings *set, struct flow *f, struct __sk_buff *skb, struct segment *g)
 {
@@ -1058,18 +1067,10 @@ static __always_inline decision pass(const struct settings *set, struct flow *f,
 		return COUNT_HEADERS;
 	if (g->flags & SYN)
 		return COUNT_ORDER; /* the next connection, perhaps */
-	if (g->flags & FIN)
-		f->fin |= 1 << d;
-	if (g->flags & RST)
-		f->fin = 3; /* perhaps: if it goes on, it comes up */
-	if (f->fin || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) {
-		if (!ready(skb, g))
-			return COUNT_CHECKSUM;
-		if (!tell(skb, f, g))
-			return COUNT_LOG_FULL;
-	} else {
+	parts(f, g);
+	/* Where the log has no room, it is told with the next one. */
+	if (!((f->fin || bpf_ktime_get_coarse_ns() > f->logged + HEARTBEAT) && ready(skb, g) && tell(skb, f, g)))
 		note(f, g);
-	}
 	if ((__s32)(end - f->next[d]) > 0)
 		f->next[d] = end;
 	count(COUNT_PASSED, 1);
@@ -1482,6 +1483,7 @@ int keepword_steer(struct __sk_buff *skb)
 		count(COUNT_VOID, 1);
 		return TC_ACT_UNSPEC;
 	}
+	parts(f, &g); /* whoever comes back learns of it by the next */
 	note(f, &g);
 	count(COUNT_PASSED, 1);
 	count(COUNT_PASSED_OCTETS, g.size);

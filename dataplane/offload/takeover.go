@@ -36,8 +36,8 @@ func (o *Offload) Start(ports []uint16, window uint32) error {
 	return nil
 }
 
-// dropGrants takes back what was granted, but for connections in TLS: a grant knows no epoch, and
-// who granted it would not be there to inspect what follows.
+// dropGrants takes back what was granted, but for connections in TLS: who would forget it is not
+// there any more.
 func (o *Offload) dropGrants() error {
 	const many = 4096
 	var at ebpf.MapBatchCursor

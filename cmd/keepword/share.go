@@ -75,6 +75,11 @@ func besides(cfg *config.Config) bool {
 // divert opens the table, and does without connection marks where that is allowed and the
 // kernel has none.
 func (s *share) divert(cfg *config.Config, queues int) (*steer.Table, error) {
+	if s.program != nil {
+		if err := s.program.Prepare(); err != nil {
+			return nil, err
+		}
+	}
 	table, err := steer.Open(steering(cfg, queues, s))
 	if errors.Is(err, steer.ErrNoConnmark) && s.connmark {
 		if cfg.Offload == config.OffloadConnmark {

@@ -61,7 +61,7 @@ func (o *Offload) attach(iface int) (attachment, error) {
 // process: RemoveLeft.
 type filter struct {
 	*netlink.BpfFilter
-	qdisc netlink.Qdisc // nil where it was there before
+	qdisc netlink.Qdisc // nil where it is not ours
 }
 
 const (
@@ -69,29 +69,53 @@ const (
 	// filterPriority is behind all that others have chosen by number, and ahead of what the
 	// kernel places without one (0xc000, tcf_auto_prio in net/sched/cls_api.c).
 	filterPriority = 0xbfff
+	// A filter's handle says whose its qdisc is, also to the process after a killed one.
+	handleGuest = 1
+	handleOwner = 2
 )
+
+// qdiscOf returns the qdisc of a filter of ours where that is ours too, else nil.
+func qdiscOf(f *netlink.BpfFilter) netlink.Qdisc {
+	if f.Handle != handleOwner {
+		return nil
+	}
+	return clsact(f.LinkIndex)
+}
+
+func clsact(iface int) netlink.Qdisc {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: iface, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}
 
 // attachFilter takes the place of a filter that a killed process has left.
 func attachFilter(iface int, program *ebpf.Program) (*filter, error) {
 	f := &filter{
 		BpfFilter: &netlink.BpfFilter{
 			FilterAttrs: netlink.FilterAttrs{
-				LinkIndex: iface, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: filterPriority,
+				LinkIndex: iface, Parent: netlink.HANDLE_MIN_INGRESS, Handle: handleOwner, Protocol: unix.ETH_P_ALL, Priority: filterPriority,
 			},
 			Fd: program.FD(), Name: filterName, DirectAction: true,
 		},
-		qdisc: &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
-			LinkIndex: iface, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
-		}},
+		qdisc: clsact(iface),
 	}
-	switch err := netlink.QdiscAdd(f.qdisc); {
-	case errors.Is(err, unix.EEXIST):
-		f.qdisc = nil
-	case err != nil:
-		return nil, fmt.Errorf("add a clsact qdisc: %w", err)
+	made := netlink.QdiscAdd(f.qdisc)
+	switch {
+	case errors.Is(made, unix.EEXIST):
+		f.Handle = handleGuest
+		left, err := filtersOf(iface)
+		if err != nil {
+			return nil, fmt.Errorf("list the filters: %w", err)
+		}
+		if len(left) > 0 {
+			f.Handle = left[0].Handle
+		}
+		f.qdisc = qdiscOf(f.BpfFilter)
+	case made != nil:
+		return nil, fmt.Errorf("add a clsact qdisc: %w", made)
 	}
 	if err := netlink.FilterReplace(f.BpfFilter); err != nil {
-		if f.qdisc != nil {
+		if made == nil {
 			_ = netlink.QdiscDel(f.qdisc)
 		}
 		return nil, fmt.Errorf("add a filter: %w", err)
@@ -123,17 +147,24 @@ func leftFilters() (left []*netlink.BpfFilter, err error) {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
 	for _, l := range all {
-		filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+		filters, err := filtersOf(l.Attrs().Index)
 		if err != nil {
 			continue // it is gone
 		}
-		for _, f := range filters {
-			if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName {
-				left = append(left, b)
-			}
-		}
+		left = append(left, filters...)
 	}
 	return left, nil
+}
+
+// filtersOf returns those at an interface.
+func filtersOf(iface int) (ours []*netlink.BpfFilter, err error) {
+	filters, err := netlink.FilterList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: iface}}, netlink.HANDLE_MIN_INGRESS)
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName {
+			ours = append(ours, b)
+		}
+	}
+	return ours, err
 }
 
 // Attach begins to decide what comes in by an interface. One that is attached already is no

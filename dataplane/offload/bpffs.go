@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,20 +40,21 @@ const (
 	namespacePrefix = "net-"
 	// private is the mode of all that is made.
 	private = 0o700
-	// acquireTries bounds how often a directory is made again that another process has
-	// removed at its own end.
-	acquireTries = 3
+	// acquireTime bounds how long a directory is waited for that another process has: one that
+	// is at its end, or cannot go on, or cleans up behind others.
+	acquireTime  = time.Second
+	acquirePause = 10 * time.Millisecond
 )
 
 // openPlace gets the place of the calling thread's network namespace. It mounts the file
-// system where there is none.
+// system where there is none, and waits for another process to leave, but not for long.
 func openPlace(root string) (*place, error) {
 	cookie, err := namespace()
 	if err != nil {
 		return nil, err
 	}
 	p := &place{root: root, dir: filepath.Join(root, ours, fmt.Sprint(namespacePrefix, cookie))}
-	for range acquireTries {
+	for until := time.Now().Add(acquireTime); ; time.Sleep(acquirePause) {
 		if !isBPFFS(root) {
 			// Flags and mode as systemd mounts it.
 			const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
@@ -61,7 +63,8 @@ func openPlace(root string) (*place, error) {
 			}
 			p.mounted = true
 		}
-		if err = p.acquire(); !errors.Is(err, fs.ErrNotExist) {
+		err = p.acquire()
+		if again := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errHeld); !again || time.Now().After(until) {
 			break
 		}
 	}

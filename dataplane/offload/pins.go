@@ -272,6 +272,7 @@ func (p *place) clear(keep string) error {
 			if isOrphan(dir) {
 				errs = append(errs, os.RemoveAll(dir))
 			}
+			_ = os.Remove(dir) // where it is empty
 			_ = lock.Close()
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
 
 	"keepword/bpf"
 )
@@ -33,6 +32,26 @@ func (o *Offload) Start(ports []uint16, window uint32) error {
 		o.takeOver()
 	}
 	o.alive()
+	return nil
+}
+
+// Prepare has the program that a killed process has left set this one's mark beside its own, so
+// that connections in TLS pass the table that is there as well as the one that is about to take
+// its place.
+func (o *Offload) Prepare() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.started {
+		return nil
+	}
+	var s bpf.FollowSettings
+	if err := o.objects.Control.Lookup(uint32(0), &s); err != nil {
+		return fmt.Errorf("read the settings of a killed process: %w", err)
+	}
+	s.Mark |= o.settings.Mark
+	if err := o.objects.Control.Put(uint32(0), &s); err != nil {
+		return fmt.Errorf("add a mark to the settings of a killed process: %w", err)
+	}
 	return nil
 }
 
@@ -132,7 +151,11 @@ func (o *Offload) RemoveLeft() error {
 		return own
 	})
 	if o.pins != nil {
-		err = errors.Join(err, o.pins.place.clear(filepath.Base(o.pins.dir)))
+		keep := ""
+		if o.pins.made { // else what lies there can't be used
+			keep = filepath.Base(o.pins.dir)
+		}
+		err = errors.Join(err, o.pins.place.clear(keep))
 	}
 	return err
 }
@@ -159,7 +182,7 @@ func removeFilters(but func(iface int) bool) error {
 	errs := []error{err}
 	for _, f := range left {
 		if !but(f.LinkIndex) {
-			errs = append(errs, netlink.FilterDel(f))
+			errs = append(errs, (&filter{f, qdiscOf(f)}).Close())
 		}
 	}
 	return errors.Join(errs...)

@@ -1,0 +1,111 @@
+//go:build lab
+
+package offload_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPinsThatCannotBeUsedGoWhereNoInterfaceIsThereYet(t *testing.T) {
+	y := newYard(t, bpffs(t))
+	y.kill()
+	y.h.Run("ip", "link", "del", "dev", "a") // and with it the killed one's only link
+	o := y.next(config(y.root, false, false))
+	if p := o.Pinned(); p.Adopted || len(p.Void) != 1 {
+		t.Fatalf("%+v", p)
+	}
+	y.h.Do(func() error { return errors.Join(o.Start([]uint16{25}, 0), o.RemoveLeft()) })
+	if left := y.all(); len(left) != 0 {
+		t.Errorf("left %q", left)
+	}
+	y.h.Run("ip", "link", "add", "name", "a", "type", "bridge")
+	a := index(y.h, "a")
+	y.h.Do(func() error { return o.Attach(a) })
+	y.pins() // one
+	y.h.Do(o.Close)
+	if _, err := os.Stat(filepath.Join(y.root, "keepword")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a stop leaves %q, %v", y.all(), err)
+	}
+}
+
+func TestPinsThatAnotherProcessLetsGoOfAtItsEndAreWaitedFor(t *testing.T) {
+	y := newYard(t, bpffs(t))
+	y.takenUp()
+	end := time.AfterFunc(200*time.Millisecond, y.kill)
+	defer end.Stop()
+	o := y.next(config(y.root, false, false))
+	if p := o.Pinned(); !p.Adopted || p.Why != nil {
+		t.Errorf("%+v", p)
+	}
+	y.up(o)
+	if n, ok := y.gives(tally{passed: 3}, y.tls); !ok {
+		t.Errorf("%+v", n)
+	}
+	y.h.Do(o.Close)
+	if left := y.all(); len(left) != 0 {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestAnEmptyPlaceOfANamespaceThatIsGoneIsRemoved(t *testing.T) {
+	root := bpffs(t)
+	y := newYard(t, root)
+	y.kill()
+	empty := filepath.Join(root, "keepword", "net-1") // the kernel's first: it is the host's
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := y.next(config(root, false, false))
+	y.up(o)
+	if _, err := os.Stat(empty); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", empty, err)
+	}
+	y.h.Do(o.Close)
+}
+
+func TestAQdiscOfAKilledProcessGoesWithTheNextOne(t *testing.T) {
+	y := newYard(t, bpffs(t), "CLSACT=1")
+	y.kill()
+	o := y.next(config(y.root, true, false))
+	y.up(o)
+	y.h.Do(o.Close)
+	if q := qdiscs(y.h, "a"); strings.Contains(q, "clsact") {
+		t.Errorf("a stop leaves %s", q)
+	}
+}
+
+func TestConnectionsInTLSPassBothTablesWhileTheMarkChanges(t *testing.T) {
+	y := newYard(t, bpffs(t))
+	y.takenUp()
+	y.h.Run("nft", "add table ip t; add chain ip t c { type filter hook prerouting priority -300; }")
+	marked := func(marks ...uint32) {
+		t.Helper()
+		y.h.Run("nft", "flush chain ip t c")
+		for _, m := range marks {
+			y.h.Run("nft", fmt.Sprintf("add rule ip t c tcp dport 25 meta mark & %#x == %#x counter", m, m))
+		}
+		if n, ok := y.gives(tally{passed: 3}, y.tls); !ok {
+			t.Errorf("%+v", n)
+		}
+		if got := y.h.Run("nft", "list chain ip t c"); strings.Count(got, "packets 3 ") != len(marks) {
+			t.Errorf("want marks %#x: %s", marks, got)
+		}
+	}
+	y.kill()
+	cfg := config(y.root, false, false)
+	old := cfg.Mark
+	cfg.Mark = 1 << 27
+	o := y.next(cfg)
+	marked(old)
+	y.h.Do(o.Prepare)
+	marked(old, cfg.Mark)
+	y.h.Do(func() error { return o.Start([]uint16{25}, 0) })
+	marked(cfg.Mark)
+	y.h.Do(o.Close)
+}

@@ -172,7 +172,7 @@ func (p *pins) find(keep map[string]*ebpf.MapSpec) error {
 	}
 	// Where no program was there, connections came and went unseen, and their ports may be those
 	// of others now.
-	if slices.ContainsFunc(p.links, isAttached) {
+	if slices.ContainsFunc(p.links, func(l link.Link) bool { return interfaceHere(l) != 0 }) {
 		return nil
 	}
 	if filters, err := leftFilters(); err != nil || len(filters) == 0 {
@@ -192,6 +192,26 @@ func interfaceOf(l link.Link) int {
 		return 0
 	}
 	return int(info.TCX().Ifindex)
+}
+
+// interfaceHere is interfaceOf, and 0 too where the interface has moved to another network namespace
+// than the calling thread's: its program goes with it.
+func interfaceHere(l link.Link) int {
+	iface := interfaceOf(l)
+	info, err := l.Info()
+	if iface == 0 || err != nil {
+		return 0
+	}
+	here, err := link.QueryPrograms(link.QueryOptions{Target: iface, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return 0
+	}
+	for _, p := range here.Programs {
+		if id, ok := p.LinkID(); ok && id == info.ID {
+			return iface
+		}
+	}
+	return 0
 }
 
 // drop closes what find has opened. It stays pinned.

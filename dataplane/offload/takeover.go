@@ -84,7 +84,7 @@ func (o *Offload) dropGrants() error {
 // begins anew.
 func (o *Offload) takeOver() {
 	for _, l := range o.pins.links {
-		iface := interfaceOf(l)
+		iface := interfaceHere(l)
 		if iface == 0 || l.Update(o.objects.KeepwordSteer) != nil {
 			_ = tcx{l}.Close()
 			continue

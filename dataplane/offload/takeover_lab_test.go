@@ -3,10 +3,13 @@
 package offload_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,5 +110,36 @@ func TestConnectionsInTLSPassBothTablesWhileTheMarkChanges(t *testing.T) {
 	marked(old, cfg.Mark)
 	y.h.Do(func() error { return o.Start([]uint16{25}, 0) })
 	marked(cfg.Mark)
+	y.h.Do(o.Close)
+}
+
+func TestAnInterfaceThatHasMovedAwayIsNotTakenForAnotherWithItsIndex(t *testing.T) {
+	y := newYard(t, bpffs(t))
+	y.kill()
+	// The process has a network namespace that has a number.
+	away := exec.Command("unshare", "--net", "sh", "-c", "echo up; exec cat")
+	in, err := away.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := away.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := away.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = in.Close(), away.Wait() }()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	a := strconv.Itoa(index(y.h, "a"))
+	y.h.Run("ip", "link", "set", "dev", "a", "netns", strconv.Itoa(away.Process.Pid))
+	y.h.Run("ip", "link", "add", "index", a, "name", "a", "type", "bridge")
+	o := y.next(config(y.root, false, false))
+	y.up(o)
+	if ids := y.programs(1); len(ids) != 1 || ids[0] != idOf(t, o.Program()) {
+		t.Errorf("programs %v", ids)
+	}
 	y.h.Do(o.Close)
 }

@@ -1473,6 +1473,8 @@ int keepword_steer(struct __sk_buff *skb)
 	set = bpf_map_lookup_elem(&control, &zero);
 	if (!set || (skb->vlan_present && skb->vlan_tci & 0xfff) || parse(skb, set, &g) != OURS)
 		return TC_ACT_UNSPEC;
+	if (g.flags & SYN) /* as in decide */
+		bpf_map_delete_elem(&grants, &g.conn);
 	f = bpf_map_lookup_elem(&flows, &g.conn);
 	if (!f) {
 		count(COUNT_UNKNOWN, 1);

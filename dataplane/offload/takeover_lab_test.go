@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keepword/inspect/packet"
 )
 
 func TestPinsThatCannotBeUsedGoWhereNoInterfaceIsThereYet(t *testing.T) {
@@ -140,6 +142,20 @@ func TestAnInterfaceThatHasMovedAwayIsNotTakenForAnotherWithItsIndex(t *testing.
 	y.up(o)
 	if ids := y.programs(1); len(ids) != 1 || ids[0] != idOf(t, o.Program()) {
 		t.Errorf("programs %v", ids)
+	}
+	y.h.Do(o.Close)
+}
+
+func TestAGrantIsVoidForTheNextConnectionThatBeginsWhileNobodyIsThere(t *testing.T) {
+	y := newYard(t, bpffs(t))
+	y.kill() // before the grant was taken up
+	if n, ok := y.gives(tally{cameUp: 1}, func() { y.send(inTLS, packet.SYN, 1000, 0, "") }); !ok {
+		t.Errorf("its SYN: %+v", n)
+	}
+	o := y.next(config(y.root, false, false))
+	y.up(o)
+	if n, ok := y.gives(tally{cameUp: 3}, y.tls); !ok {
+		t.Errorf("what follows: %+v", n)
 	}
 	y.h.Do(o.Close)
 }

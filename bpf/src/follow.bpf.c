@@ -1403,10 +1403,11 @@ static __always_inline bool adopt(const struct settings *set, struct __sk_buff *
 static __always_inline decision decide(const struct settings *set, struct __sk_buff *skb, struct segment *g)
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &g->conn);
+	bool begins = (g->flags & (SYN | ACK)) == SYN; /* with ECE and CWR too (RFC 3168 section 6.1.1), and PSH or URG */
 
-	if (g->flags == SYN) /* whatever was granted was granted to another connection */
+	if (begins) /* whatever was granted was granted to another connection */
 		bpf_map_delete_elem(&grants, &g->conn);
-	if (f && f->owner == OWNER_PASS && f->fin == 3 && g->flags == SYN) { /* the next one on these ports */
+	if (f && f->owner == OWNER_PASS && f->fin == 3 && begins) { /* the next one on these ports */
 		bpf_map_delete_elem(&flows, &g->conn);
 		f = NULL;
 	}

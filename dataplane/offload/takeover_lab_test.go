@@ -159,3 +159,14 @@ func TestAGrantIsVoidForTheNextConnectionThatBeginsWhileNobodyIsThere(t *testing
 	}
 	y.h.Do(o.Close)
 }
+
+func TestAGrantIsVoidForTheNextConnectionHoweverItsSYNLooks(t *testing.T) {
+	const congestion = 0xc0 // ECE and CWR, RFC 3168 section 6.1.1
+	for _, more := range []packet.Flags{0, packet.PSH, congestion} {
+		y := newYard(t, bpffs(t))
+		y.takenUp()
+		if n, ok := y.gives(tally{cameUp: 4}, func() { y.send(inTLS, packet.SYN|more, 1000, 0, ""); y.tls() }); !ok {
+			t.Errorf("flags %#x: %+v", packet.SYN|more, n)
+		}
+	}
+}

@@ -102,7 +102,7 @@ func (s *site) run(ctx context.Context, w load.Workload, warm, window time.Durat
 	const grace = 2 * time.Minute
 	ctx, cancel := context.WithTimeout(ctx, warm+window+grace)
 	defer cancel()
-	near, far := processors(w.Apart)
+	near, far := processors()
 	server, err := startOn(ctx, s.Server, far, ownProgram, "server")
 	if err != nil {
 		return f, err
@@ -135,10 +135,10 @@ func (s *site) run(ctx context.Context, w load.Workload, warm, window time.Durat
 	return f, nil
 }
 
-// processors are those of the client and of the server: the first two of this machine
-// where they are to be apart, else and where there is only one whichever the kernel likes.
-func processors(apart bool) (client, server *unix.CPUSet) {
-	if !apart || runtime.NumCPU() < 2 {
+// processors are those of the client and of the server: the first two of this machine. Where there
+// is only one they share it.
+func processors() (client, server *unix.CPUSet) {
+	if runtime.NumCPU() < 2 {
 		return nil, nil
 	}
 	client, server = new(unix.CPUSet), new(unix.CPUSet)

@@ -23,9 +23,6 @@ type Workload struct {
 	Octets int
 	// TLS says that the sessions turn to TLS by STARTTLS before their message.
 	TLS bool
-	// Apart says that client and server are to have a processor each: where the kernel puts
-	// both on one for a while, a reply comes in a fifth of the time.
-	Apart bool
 	// Turns is how many times a session says MAIL, RCPT, NOOP and RSET; such a session has
 	// no message.
 	Turns int
@@ -38,7 +35,7 @@ var Workloads = []Workload{
 	{Name: "bulk", Connections: 2, Octets: largeMessage},
 	{Name: "bulk-tls", Connections: 2, Octets: largeMessage, TLS: true},
 	// One connection, so that a command finds nobody before it in a queue.
-	{Name: Commands, Connections: 1, Turns: 100, Apart: true},
+	{Name: Commands, Connections: 1, Turns: 100},
 }
 
 // Commands is the workload that has no mail: one session at a time says short commands, each

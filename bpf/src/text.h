@@ -13,6 +13,9 @@
 #ifndef KEEPWORD_TEXT_H
 #define KEEPWORD_TEXT_H
 
+#include "dialogue.h"
+#include "log.h"
+
 /* RFC 5321 section 4.5.3.1.6, without CRLF. */
 #define TEXT_LINE 998
 

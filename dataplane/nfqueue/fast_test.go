@@ -47,6 +47,7 @@ func expected(id uint32, kind verdict.Kind, data []byte) fate {
 // decider is an Inspector who decides at random and keeps what must come of it.
 type decider struct {
 	r    *rapid.T
+	seen map[uint32]bool
 	held []uint32 // and not released
 	told []fate   // in the order that is promised
 	then func()   // after each batch
@@ -65,6 +66,7 @@ func (d *decider) Inspect(b *dataplane.Batch) {
 	var batch []fate
 	for i := range b.Packets {
 		p := &b.Packets[i]
+		d.seen[p.ID] = true
 		p.Verdict = rapid.SampledFrom(likelyVerdicts).Draw(d.r, "verdict")
 		if p.Verdict == verdict.Hold {
 			d.held = append(d.held, p.ID)
@@ -99,7 +101,7 @@ func TestEveryPacketGetsItsOwnVerdictAndNoHeldOneAnothers(t *testing.T) {
 		q.out.limit = rapid.SampledFrom([]int{200, 1000, sendBuffer}).Draw(r, "limit")
 		k.last = rapid.SampledFrom([]uint32{0, 1<<31 - 20, 1<<32 - 20}).Draw(r, "last id")
 		fd := q.fd
-		in := &decider{r: r}
+		in := &decider{r: r, seen: make(map[uint32]bool)}
 		var late []uint32 // whose verdicts could not be sent
 		gone := make(map[uint32]bool)
 		for range rapid.IntRange(1, 12).Draw(r, "batches") {
@@ -116,14 +118,14 @@ func TestEveryPacketGetsItsOwnVerdictAndNoHeldOneAnothers(t *testing.T) {
 					q.fd = -1
 				}
 			}
-			if n, err := q.in.receive(q.fd); err != nil {
+			n, err := q.in.receive(q.fd)
+			if err != nil {
 				r.Fatal(err)
-			} else {
-				e.batch.Reset(0)
-				for i := range n {
-					if err := q.read(q.in.message(i), &e.batch); err != nil {
-						r.Fatal(err)
-					}
+			}
+			e.batch.Reset(0)
+			for i := range n {
+				if err := q.read(q.in.message(i), &e.batch); err != nil {
+					r.Fatal(err)
 				}
 			}
 			e.inspect(in, &e.batch)
@@ -152,7 +154,9 @@ func TestEveryPacketGetsItsOwnVerdictAndNoHeldOneAnothers(t *testing.T) {
 				r.Fatalf("carried out %v and %v,\nwant %v and %v", got, gotLate, want, dropped)
 			}
 			for _, id := range k.waiting {
-				if !slices.Contains(in.held, id) && !slices.Contains(late, id) {
+				// Where the kernel's answers filled the batch, the next one has it.
+				unread := n == batchLimit && !in.seen[id]
+				if !unread && !slices.Contains(in.held, id) && !slices.Contains(late, id) {
 					r.Fatalf("packet %d waits, and nobody knows", id)
 				}
 			}

@@ -146,10 +146,10 @@ func (p *Pipeline) grant(s *session) {
 	case s.phase >= killed:
 		s.tell(forsaken)
 		g.Kind = dataplane.GrantForget
-		if p.inArrears && (was == followed || was == exempted) {
+		if s.phase == over && p.inArrears && (was == followed || was == exempted) {
 			return // the kernel has seen the end too, and was told nothing
 		}
-	case s.phase == passing && p.inArrears && (was == followed || was == exempted):
+	case s.phase == passing && p.inArrears && !s.lost && (was == followed || was == exempted):
 		s.tell(exempted) // the kernel sees it too; if it does not, it comes up
 		p.handOver(s)
 		return
@@ -178,6 +178,9 @@ func (p *Pipeline) grant(s *session) {
 	if g.Kind == dataplane.GrantPass { // how far its ends have come nobody has followed
 		d := s.direction(p.fromLow)
 		g.Next[d], g.Next[1-d] = p.view.Seq, p.view.Ack
+		if s.lost && p.inArrears { // it may be following still, and writing to a ring that nobody keeps for it
+			p.batch.Grants = append(p.batch.Grants, dataplane.Grant{Kind: dataplane.GrantForget, Client: g.Client, Server: g.Server})
+		}
 	}
 	p.batch.Grants = append(p.batch.Grants, g)
 }

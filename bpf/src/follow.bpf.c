@@ -135,8 +135,8 @@ static __always_inline decision follow(const struct settings *set, struct flow *
 		f->fin |= ends << d;
 		count(COUNT_FOLLOWED, 1);
 	}
-	if ((__s32)(g->ack - acked) > 0)
-		f->acked[!d] = g->ack;
+	if ((__s32)(g->ack - acked) > 0) /* see acknowledges; that one is missed is no harm */
+		__sync_val_compare_and_swap(&f->acked[!d], acked, g->ack);
 	prove(f);
 	return PASS;
 }
@@ -194,6 +194,9 @@ static __always_inline bool renew(const struct settings *set, struct flow *f, st
 			return false;
 		f->owner = OWNER_PASS;
 		f->logged = bpf_ktime_get_ns();
+	} else if ((__s16)(r->seen - f->diverted) < 0) { /* for ever, and so when the count has come round */
+		bpf_map_delete_elem(&grants, &g->conn);
+		return false;
 	} else if (r->seen != f->diverted || r->owner != OWNER_FOLLOW || r->epoch != set->epoch || f->fin) {
 		return false;
 	} else {
@@ -232,8 +235,9 @@ static __always_inline bool acknowledges(const struct settings *set, struct flow
 		return false;
 	if (!vouched(skb) || !clamp(skb, f, g))
 		return false;
-	if ((__s32)(g->ack - acked) > 0) /* an older one that is written over it is no harm */
-		f->acked[!d] = g->ack;
+	/* What another CPU has made it meanwhile may be newer; a ring may have been taken on it. */
+	if ((__s32)(g->ack - acked) > 0 && __sync_val_compare_and_swap(&f->acked[!d], acked, g->ack) != acked)
+		return false;
 	__sync_fetch_and_add(&f->packets[d], 1);
 	__sync_fetch_and_add(&f->octets[d], g->size);
 	count(COUNT_SILENT, 1);

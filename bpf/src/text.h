@@ -166,7 +166,7 @@ static long next_text(__u32 i, struct text *t)
 		return 0; /* there is more to run */
 	t->at++;
 	if (o != '\r') {
-		if (o == '\n' || !o)
+		if (o == '\n' || !o || t->at - t->start > TEXT_LINE)
 			goto unfit;
 		return t->at == t->end;
 	}

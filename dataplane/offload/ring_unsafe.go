@@ -3,6 +3,7 @@ package offload
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -57,13 +58,15 @@ func (r *ring) close() error {
 	return unix.Munmap(r.theirs)
 }
 
-// next returns the next record, and false where there is none. It is lent until giveBack.
+// next returns the next record, and false where there is none. It is lent until giveBack. It waits
+// for one that is being written: behind it there may be those of a connection that has come up since.
 func (r *ring) next() (record []byte, ok bool) {
 	for r.at < r.produced.Load() {
 		head := r.data[r.at&r.mask:]
-		length := (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(head))).Load()
-		if length&ringBusy != 0 {
-			return nil, false // it is being written
+		at := (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(head)))
+		length := at.Load()
+		for ; length&ringBusy != 0; length = at.Load() {
+			runtime.Gosched() // on another processor, for as long as a copy takes
 		}
 		size := length &^ (ringBusy | ringDiscard)
 		r.at += uint64(size+ringHeader+7) &^ 7

@@ -32,15 +32,11 @@ type Packet struct {
 	// (NFQA_SKB_CSUMNOTREADY, or a capture from a host that offloads it), so that
 	// it can't be verified. A Replace must all the same carry a right one.
 	ChecksumPartial bool
-	// Passed says that the kernel's follower has let the packet through already (see
+	// Passed is not nil where the kernel's follower has let the packet through already (see
 	// Follower). The Inspector reads it like any other; Verdict says what it would have
-	// decided, and the engine carries nothing out. Its Data must not be written to.
-	Passed bool
-	// Before is what became of the connection between its last logged packet and this one,
-	// where Passed is set.
-	Before Passage
-	// Text is what the packet had behind the headers, which are all that Data has then.
-	Text Text
+	// decided, and the engine carries nothing out. Its Data must not be written to. It is
+	// lent as Data is.
+	Passed *Passage
 	// Mark is the packet's mark in the kernel.
 	Mark uint32
 	// Verdict is set by the Inspector, for every packet of the batch.
@@ -100,10 +96,12 @@ type Ring struct {
 	Taken *atomic.Uint32
 }
 
-// Passage is what of a connection the follower let through without a word: in TLS
-// everything but its end, else bare acknowledgements.
+// Passage is what the follower says of a packet that it has let through, and of those of the
+// connection before it that it let through without a word: in TLS everything but its end, else
+// bare acknowledgements.
 type Passage struct {
-	// Packets and Octets count IP packets to the server and to the client.
+	// Packets and Octets count IP packets to the server and to the client, between the
+	// connection's last logged packet and this one.
 	Packets [2]uint32
 	Octets  [2]uint64
 	// Followed says that the dialogue was the kernel's to follow, Exempt that all of it was let
@@ -112,6 +110,8 @@ type Passage struct {
 	// Next is the sequence number of the next octet of the packet's direction, where Followed
 	// or Exempt is set; with Followed, Acked is up to where its receiver has acknowledged them.
 	Next, Acked uint32
+	// Text is what the packet had behind the headers, which are all that its Data has then.
+	Text Text
 }
 
 // Release is the late verdict on a packet that was left at Hold, in an earlier batch or

@@ -23,7 +23,7 @@ func TestTheEndOfTLSThatBeganBeforeThisProcessIsNoSessionInItsMiddle(t *testing.
 			Seq: 1, Ack: 1, Flags: packet.ACK | packet.FIN, Window: 100, Payload: []byte("a record of TLS"),
 		}
 		b := dataplane.Batch{Now: 1, Packets: []dataplane.Packet{{
-			Time: 1, Data: s.Append(nil), Passed: true, ChecksumPartial: true, Before: dataplane.Passage{Exempt: exempt},
+			Time: 1, Data: s.Append(nil), ChecksumPartial: true, Passed: &dataplane.Passage{Exempt: exempt},
 		}}}
 		p.Inspect(&b)
 		if killed := len(b.Injected) > 0; killed == exempt {

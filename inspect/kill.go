@@ -84,7 +84,7 @@ func (p *Pipeline) answerKilled(s *session, d int, pk *dataplane.Packet) verdict
 		r.Seq = v.Ack
 		p.inject(&r)
 	}
-	if pk.Passed {
+	if p.inArrears {
 		return verdict.Accept // it went on while the kernel was not told yet
 	}
 	h.resetSent = !h.resetSent && !v.Flags.Has(packet.SYN)

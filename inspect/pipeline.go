@@ -211,7 +211,7 @@ func (p *Pipeline) Inspect(b *dataplane.Batch) {
 		for i := range part {
 			pk, a := &part[i], &p.arrivals[i]
 			p.view, p.moment, p.entry = &a.view, pk.Time, nil
-			p.inArrears, p.fromLow = pk.Passed, a.fromLow
+			p.inArrears, p.fromLow = pk.Passed != nil, a.fromLow
 			pk.Verdict = p.decide(pk, a)
 			p.settle(pk)
 			p.stats.decided[pk.Verdict]++

@@ -15,7 +15,7 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	p.entry = e
 	s, v := &e.Value, p.view
 	d := s.direction(fromLow)
-	s.count(d, v, pk.Text.Len())
+	s.count(d, v)
 	class := flow.Open
 	switch {
 	case s.phase == opening:
@@ -25,13 +25,17 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	}
 	p.flows.Touch(e, p.now, class)
 
-	if pk.Passed {
+	if p.inArrears {
+		text := uint64(pk.Passed.Text.Len())
+		s.half[d].octets += text
+		s.bytes[d] += text
 		p.own(s, d)
 	}
-	if !pk.Passed || d == toServer && v.Flags.Has(packet.FIN) {
-		s.half[toServer].stream.Alone(p.memory) // the kernel keeps nothing more of it
+	if stream := &s.half[toServer].stream; stream.Busy() && (!p.inArrears || d == toServer && v.Flags.Has(packet.FIN)) {
+		stream.Alone(p.memory) // the kernel keeps nothing more of it
 	}
-	if pk.Before.Exempt && s.phase == leaving {
+	wasExempt := p.wasExempt(pk)
+	if wasExempt && s.phase == leaving {
 		p.pass(s) // its ends have acknowledged what proves TLS
 	}
 	end, isLast := seqnum.Value(v.Seq).Add(len(v.Payload)), v.Flags.Has(packet.FIN) // before it is cut
@@ -41,17 +45,17 @@ func (p *Pipeline) segment(e *flow.Entry[session], fromLow bool, pk *dataplane.P
 	case s.phase == killed:
 		return p.answerKilled(s, d, pk)
 	case v.Flags.Has(packet.RST):
-		if pk.Before.Exempt {
-			s.half[d].caughtUp(pk.Before.Next)
+		if wasExempt {
+			s.half[d].caughtUp(pk.Passed.Next)
 		}
 		return p.reset(e, d)
 	case s.phase == passing || s.phase == over:
-		if pk.Before.Exempt {
-			s.half[d].caughtUp(pk.Before.Next)
+		if wasExempt {
+			s.half[d].caughtUp(pk.Passed.Next)
 		}
 		s.half[d].follow(seqnum.Value(v.Seq), end)
 		p.followEnd(e, d, end, isLast)
-		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 && !pk.Before.Exempt {
+		if s.phase == over && s.enforce && !s.bypassed && len(v.Payload) > 0 && !wasExempt {
 			return verdict.Drop // a reset may have died behind us: what follows it stays unread
 		}
 		return verdict.Accept
@@ -124,8 +128,8 @@ func (s *session) endedClass() flow.Class {
 func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) verdict.Kind {
 	s, v := &e.Value, p.view
 	h := &s.half[d]
-	if pk.Before.Followed {
-		p.acknowledged(h, seqnum.Value(pk.Before.Acked))
+	if p.inArrears && pk.Passed.Followed {
+		p.acknowledged(h, seqnum.Value(pk.Passed.Acked))
 	}
 	if !h.opened { // in its middle, or the other SYN was missed
 		h.open(synSeen{first: seqnum.Value(v.Seq)})
@@ -157,8 +161,8 @@ func (p *Pipeline) data(e *flow.Entry[session], d int, pk *dataplane.Packet) ver
 			dirty = true
 		}
 	}
-	if pk.Text.Len() > 0 {
-		return p.text(s, &pk.Text)
+	if p.inArrears && pk.Passed.Text.Len() > 0 {
+		return p.text(s, &pk.Passed.Text)
 	}
 	if len(v.Payload) == 0 {
 		if seq := seqnum.Value(v.Seq); v.Flags.Has(packet.FIN) && s.enforce && (seq != h.given || !h.isLast(seq)) {

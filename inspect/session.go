@@ -173,11 +173,11 @@ func (s *session) warm() uint64 {
 }
 
 // count counts a packet.
-func (s *session) count(d int, v *packet.View, text int) {
+func (s *session) count(d int, v *packet.View) {
 	h := &s.half[d]
 	h.packets += min(1, math.MaxUint32-h.packets)
-	h.octets += uint64(len(v.Payload) + text)
-	s.bytes[d] += uint64(len(v.Bytes()) + text)
+	h.octets += uint64(len(v.Payload))
+	s.bytes[d] += uint64(len(v.Bytes()))
 }
 
 func (s *session) counts(d int) Counts {
@@ -237,7 +237,7 @@ func isAnswer(v *packet.View) bool {
 func (p *Pipeline) admit(old *flow.Entry[session], a *arrival, pk *dataplane.Packet) (e *flow.Entry[session], kind verdict.Kind) {
 	v := &a.view
 	opens := v.Flags&(packet.SYN|packet.RST) == packet.SYN
-	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST) || pk.Before.Exempt) {
+	if !opens && (len(v.Payload) == 0 || v.Flags.Has(packet.RST) || p.wasExempt(pk)) {
 		return nil, verdict.Accept // carries nothing, or is one of TLS that began before this process
 	}
 	clientIsSource, ok := p.roles(v)

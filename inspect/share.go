@@ -36,20 +36,19 @@ const maxGranted = 1 << 14
 // settle is behind each decision: it makes up for what the kernel decided alone, and grants
 // what it may decide from here on.
 func (p *Pipeline) settle(pk *dataplane.Packet) {
-	if r := pk.Text.Ring; pk.Text.Len() > 0 && !p.tookText && r < len(p.rings) {
-		p.memory.PutLate(p.rings[r]) // nobody here has it
+	if p.inArrears {
+		p.settleText(&pk.Passed.Text)
 	}
-	p.tookText = false
 	if p.entry == nil {
 		return
 	}
 	s := &p.entry.Value
-	if pk.Passed {
+	if p.inArrears {
 		p.arrears(s, pk)
-		if pk.Before.Followed && s.phase == dialogue {
+		if pk.Passed.Followed && s.phase == dialogue {
 			s.tell(max(s.told(), followed))
 		}
-		if p.follows && (pk.Before.Followed || pk.Before.Exempt) {
+		if p.follows && (pk.Passed.Followed || pk.Passed.Exempt) {
 			p.grantServer(s)
 		}
 	} else {
@@ -70,6 +69,9 @@ func (p *Pipeline) settle(pk *dataplane.Packet) {
 		p.handBack(s)
 	}
 }
+
+// wasExempt says that the kernel has let the packet at hand through as one of TLS.
+func (p *Pipeline) wasExempt(pk *dataplane.Packet) bool { return p.inArrears && pk.Passed.Exempt }
 
 // handOver notes that the kernel has a session from here on, all but its end.
 func (p *Pipeline) handOver(s *session) {
@@ -117,8 +119,8 @@ func (p *Pipeline) own(s *session, d int) {
 func (p *Pipeline) arrears(s *session, pk *dataplane.Packet) {
 	for d := range s.half {
 		h := &s.half[d]
-		h.packets += pk.Before.Packets[d]
-		s.bytes[d] += pk.Before.Octets[d]
+		h.packets += pk.Passed.Packets[d]
+		s.bytes[d] += pk.Passed.Octets[d]
 	}
 	if pk.Verdict == verdict.Accept {
 		return

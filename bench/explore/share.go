@@ -199,7 +199,7 @@ func (o overseer) Inspect(b *dataplane.Batch) {
 	l := o.wall
 	l.touched = l.touched || len(b.Released)+len(b.Injected) > 0
 	for i := range b.Packets {
-		l.touched = l.touched || !b.Packets[i].Passed && b.Packets[i].Verdict != verdict.Accept
+		l.touched = l.touched || b.Packets[i].Passed == nil && b.Packets[i].Verdict != verdict.Accept
 	}
 	for _, g := range b.Grants {
 		if g.Kind == dataplane.GrantServer {

@@ -27,7 +27,7 @@ func bendLog(change func(log []dataplane.Packet) []dataplane.Packet) func(*follo
 // Inspect is dataplane.Inspector's.
 func (i *bent) Inspect(b *dataplane.Batch) {
 	log := b.Packets
-	if len(log) == 0 || !log[0].Passed {
+	if len(log) == 0 || log[0].Passed == nil {
 		i.Inspector.Inspect(b)
 		return
 	}

@@ -33,7 +33,7 @@ const mostTold = 10
 func (w *Witness) Inspect(b *dataplane.Batch) {
 	w.before, w.ends = w.before[:0], w.ends[:0]
 	for i := range b.Packets {
-		if b.Packets[i].Passed {
+		if b.Packets[i].Passed != nil {
 			w.before = append(w.before, b.Packets[i].Data...)
 			w.ends = append(w.ends, len(w.before))
 		}
@@ -45,12 +45,12 @@ func (w *Witness) Inspect(b *dataplane.Batch) {
 	at, n := 0, 0
 	for i := range b.Packets {
 		pk := &b.Packets[i]
-		if !pk.Passed {
+		if pk.Passed == nil {
 			w.CameUp++
 			continue
 		}
 		w.Passed++
-		if pk.Text.Len() > 0 {
+		if pk.Passed.Text.Len() > 0 {
 			w.Text++
 		}
 		was := w.before[at:w.ends[n]]
@@ -58,7 +58,7 @@ func (w *Witness) Inspect(b *dataplane.Batch) {
 		if len(w.Differences) == mostTold || pk.Verdict == verdict.Accept && bytes.Equal(was, pk.Data) {
 			continue
 		}
-		w.Differences = append(w.Differences, fmt.Sprintf("the kernel let through %q (followed: %v, in TLS: %v), inspection would say %v", was, pk.Before.Followed, pk.Before.Exempt, pk.Verdict))
+		w.Differences = append(w.Differences, fmt.Sprintf("the kernel let through %q (followed: %v, in TLS: %v), inspection would say %v", was, pk.Passed.Followed, pk.Passed.Exempt, pk.Verdict))
 	}
 }
 
@@ -144,7 +144,7 @@ func (g *Gateway) inspect() {
 	g.meanwhile()
 	g.Witness.Inspect(b)
 	for i := range b.Packets {
-		if pk := &b.Packets[i]; pk.Verdict == verdict.Hold && !pk.Passed {
+		if pk := &b.Packets[i]; pk.Verdict == verdict.Hold && pk.Passed == nil {
 			g.held[pk.ID] = pk.Data
 		}
 	}
@@ -160,7 +160,7 @@ func (g *Gateway) inspect() {
 		}
 	}
 	for i := range b.Packets {
-		if pk := &b.Packets[i]; !pk.Passed && (pk.Verdict == verdict.Accept || pk.Verdict == verdict.Replace) {
+		if pk := &b.Packets[i]; pk.Passed == nil && (pk.Verdict == verdict.Accept || pk.Verdict == verdict.Replace) {
 			g.Deliver(pk.Data)
 		}
 	}

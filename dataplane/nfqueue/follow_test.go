@@ -33,7 +33,7 @@ func (f *follower) Fill(b *dataplane.Batch, limit int) (more bool) {
 	var n [8]byte
 	_, _ = unix.Read(f.event, n[:])
 	for range min(f.fill, limit, len(f.log)) {
-		b.Packets = append(b.Packets, dataplane.Packet{ID: f.log[0], Passed: true, Data: someData})
+		b.Packets = append(b.Packets, dataplane.Packet{ID: f.log[0], Passed: new(dataplane.Passage), Data: someData})
 		f.log = f.log[1:]
 	}
 	return len(f.log) > 0
@@ -68,7 +68,7 @@ func TestWhatTheKernelLetThroughIsInspectedFirstAndGetsNoVerdict(t *testing.T) {
 				t.Error("a packet without a time")
 			}
 			p.Verdict = verdict.Accept
-			if p.Passed && p.ID == 3 {
+			if p.Passed != nil && p.ID == 3 {
 				p.Verdict = verdict.Hold
 			}
 		}

@@ -113,7 +113,7 @@ func (e *Engine) inspect(in dataplane.Inspector, b *dataplane.Batch) {
 func (e *Engine) decide(b *dataplane.Batch) {
 	// First of all, what waits from now on: among the released are packets of this batch.
 	for i := range b.Packets {
-		if p := &b.Packets[i]; p.Verdict == verdict.Hold && !p.Passed {
+		if p := &b.Packets[i]; p.Verdict == verdict.Hold && p.Passed == nil {
 			e.waiting.hold(p.ID)
 			e.counted.verdicts[verdict.Hold].Add(1)
 		}
@@ -126,7 +126,7 @@ func (e *Engine) decide(b *dataplane.Batch) {
 	}
 	for i := range b.Packets {
 		p := &b.Packets[i]
-		if !p.Passed && p.Verdict != verdict.Hold {
+		if p.Passed == nil && p.Verdict != verdict.Hold {
 			d := decision{id: p.ID, kind: sendable(p.Verdict, p.Data), data: p.Data}
 			if p.Exempt && d.kind == verdict.Accept && e.cfg.MarkExempt {
 				d.mark, d.marked = p.Mark|e.cfg.Mark, true

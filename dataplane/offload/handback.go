@@ -22,8 +22,7 @@ const (
 // the last of each direction, as far as they matter. They are written anew: without options,
 // and with a window that nobody has to lower. p says the rest of them.
 func (w *Worker) handBack(b *dataplane.Batch, p dataplane.Packet, h []byte) {
-	rest := p.Before
-	p.Before = dataplane.Passage{}
+	rest := p.Passed
 	first := len(b.Packets)
 	for d, n := range rest.Packets {
 		if n == 0 {
@@ -44,13 +43,14 @@ func (w *Worker) handBack(b *dataplane.Batch, p dataplane.Packet, h []byte) {
 		}
 		start := len(w.made)
 		w.made = s.Append(w.made)
-		p.Data, p.Before.Next = w.made[start:len(w.made):len(w.made)], s.Seq
+		p.Data = w.made[start:len(w.made):len(w.made)]
+		p.Passed = w.passage(dataplane.Passage{Next: s.Seq})
 		b.Packets = append(b.Packets, p)
 		rest.Packets[d]-- // this one stands for it
 		rest.Octets[d] -= min(rest.Octets[d], uint64(len(p.Data)))
 	}
 	if first < len(b.Packets) {
-		before := &b.Packets[first].Before
+		before := b.Packets[first].Passed
 		before.Packets, before.Octets = rest.Packets, rest.Octets
 	}
 }

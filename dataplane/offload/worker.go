@@ -21,8 +21,10 @@ type Worker struct {
 	// ahead is how far the Unix epoch's clock is ahead of the log's; it is looked at again
 	// at nextLook, a time of the log's clock.
 	ahead, nextLook int64
-	made            []byte // of handBack, until the next Fill
-	failed          atomic.Uint64
+	// What packets are made of that the log has not as they are, until the next Fill.
+	made     []byte
+	passages []dataplane.Passage
+	failed   atomic.Uint64
 }
 
 var _ dataplane.Follower = (*Worker)(nil)
@@ -56,7 +58,7 @@ const lookInterval = int64(100 * time.Millisecond)
 // Fill appends what was logged to b.
 func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 	w.ring.giveBack()
-	w.made = w.made[:0]
+	w.made, w.passages = w.made[:0], w.passages[:0]
 	if now := monotonic(); now >= w.nextLook {
 		w.nextLook = now + lookInterval
 		w.ahead = time.Now().UnixNano() - now
@@ -70,26 +72,22 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 		u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(r[at:]) }
 		u64 := func(at int) uint64 { return binary.NativeEndian.Uint64(r[at:]) }
 		p := dataplane.Packet{
-			Time:   int64(u64(recordTime)) + w.ahead,
-			Iface:  u32(recordIface),
-			Passed: true,
+			Time:  int64(u64(recordTime)) + w.ahead,
+			Iface: u32(recordIface),
 			// The program has seen that it is right, or that nobody has reckoned it yet.
 			ChecksumPartial: true,
-			Before: dataplane.Passage{
-				Packets: [2]uint32{u32(recordPackets), u32(recordPackets + 4)},
-				Octets:  [2]uint64{u64(recordOctets), u64(recordOctets + 8)},
-				Next:    u32(recordNext),
-				Acked:   u32(recordAcked),
-			},
 		}
-		switch bpf.FollowOwner(u32(recordOwner)) {
-		case bpf.FollowOwnerOWNER_FOLLOW:
-			p.Before.Followed = true
-		case bpf.FollowOwnerOWNER_PASS:
-			p.Before.Exempt = true
-		}
+		owner := bpf.FollowOwner(u32(recordOwner))
+		p.Passed = w.passage(dataplane.Passage{
+			Packets:  [2]uint32{u32(recordPackets), u32(recordPackets + 4)},
+			Octets:   [2]uint64{u64(recordOctets), u64(recordOctets + 8)},
+			Followed: owner == bpf.FollowOwnerOWNER_FOLLOW,
+			Exempt:   owner == bpf.FollowOwnerOWNER_PASS,
+			Next:     u32(recordNext),
+			Acked:    u32(recordAcked),
+		})
 		if size := int(u32(recordSize)); r[recordRing] > 0 {
-			p.Text = dataplane.Text{
+			p.Passed.Text = dataplane.Text{
 				Octets: u32(recordText), Ring: int(r[recordRing]) - 1,
 				Line: int(binary.NativeEndian.Uint16(r[recordLine:])), Tail: tails[r[recordTail]&3],
 			}
@@ -103,6 +101,12 @@ func (w *Worker) Fill(b *dataplane.Batch, limit int) (more bool) {
 		}
 	}
 	return true
+}
+
+// passage keeps p until the next Fill.
+func (w *Worker) passage(p dataplane.Passage) *dataplane.Passage {
+	w.passages = append(w.passages, p)
+	return &w.passages[len(w.passages)-1]
 }
 
 // Grant puts grants in force.

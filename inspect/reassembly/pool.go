@@ -19,24 +19,28 @@ type Buffer struct {
 	// Octets are a power of two, so that a Stream can use them as a ring.
 	Octets []byte
 
-	ahead  []span // of a Stream: beyond next, in order, apart from each other
-	edited []span // of a Stream: where the ring differs from what the sender sent
+	shared *sharing // nil where nobody else writes to it
+	ahead  []span   // of a Stream: beyond next, in order, apart from each other
+	edited []span   // of a Stream: where the ring differs from what the sender sent
+}
 
-	// Of one that somebody else writes to as well: whether it belongs to a Stream, on either
-	// side, and whether the other side may be writing now.
-	taken *atomic.Uint32
-	busy  bool
-	late  bool
+// sharing is what is known of a Buffer that somebody else writes to as well.
+type sharing struct {
+	taken *atomic.Uint32 // 1 as long as it belongs to a Stream, on either side
+	busy  bool           // the other side may be writing now
+	late  bool           // it was put back, and is not free before Settle
 }
 
 // Shared makes a Buffer of memory that the kernel's program writes to as well (see
 // dataplane.Ring). octets are a power of two.
 func Shared(octets []byte, taken *atomic.Uint32) *Buffer {
-	return &Buffer{Octets: octets, taken: taken}
+	return &Buffer{Octets: octets, shared: &sharing{taken: taken}}
 }
 
+func (b *Buffer) busy() bool { return b.shared != nil && b.shared.busy }
+
 // Take takes a shared Buffer for a Stream, and says whether it was free.
-func (b *Buffer) Take() bool { return b.taken.CompareAndSwap(0, 1) }
+func (b *Buffer) Take() bool { return b.shared.taken.CompareAndSwap(0, 1) }
 
 // spareSpans is how much room for spans a spare Buffer keeps: 64 octets, enough for the few
 // holes of an honest path. A Buffer that was torn to pieces once must not stay larger.
@@ -94,13 +98,12 @@ func (p *Pool) drop(n int64) bool {
 // Put gives back what Get returned.
 func (p *Pool) Put(b *Buffer) {
 	b.ahead, b.edited = spare(b.ahead), spare(b.edited)
-	switch {
-	case b.taken != nil && b.busy:
-		b.busy = false
+	if shared := b.shared; shared != nil && shared.busy {
+		shared.busy = false
 		p.PutLate(b)
 		return
-	case b.taken != nil:
-		b.taken.Store(0)
+	} else if shared != nil {
+		shared.taken.Store(0)
 		return
 	}
 	n := len(b.Octets)
@@ -112,8 +115,8 @@ func (p *Pool) Put(b *Buffer) {
 
 // PutLate gives back a shared Buffer to which somebody else may be writing still.
 func (p *Pool) PutLate(b *Buffer) {
-	if !b.late {
-		b.late = true
+	if !b.shared.late {
+		b.shared.late = true
 		p.late[0] = append(p.late[0], b)
 	}
 }
@@ -122,8 +125,8 @@ func (p *Pool) PutLate(b *Buffer) {
 // else may have written to them. It is to be called so seldom that this is over by then.
 func (p *Pool) Settle() {
 	for _, b := range p.late[1] {
-		b.late = false
-		b.taken.Store(0)
+		b.shared.late = false
+		b.shared.taken.Store(0)
 	}
 	p.late[0], p.late[1] = p.late[1][:0], p.late[0]
 }

@@ -311,7 +311,7 @@ func (s *Stream) Forget(first seqnum.Value, pool *Pool) {
 	}
 	s.base = first
 	b := s.kept
-	if first == s.next && len(b.ahead) == 0 && !b.busy {
+	if first == s.next && len(b.ahead) == 0 && !b.busy() {
 		pool.Put(b)
 		s.kept = nil
 		return

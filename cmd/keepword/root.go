@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"keepword/cmd/keepword/internal/config"
+	"keepword/cmd/keepword/internal/terminal"
 )
 
 // Exit codes, the same for every command.
@@ -29,14 +28,7 @@ type env struct {
 }
 
 // terminal says whether stdout is one.
-func (e *env) terminal() bool {
-	f, ok := e.stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
+func (e *env) terminal() bool { return terminal.Is(e.stdout) }
 
 // usageError is a wrong use of the command line.
 type usageError struct{ error }

@@ -5,12 +5,10 @@ package progress
 
 import (
 	"io"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"keepword/cmd/keepword/internal/terminal"
 	"keepword/dataplane"
 )
 
@@ -18,9 +16,6 @@ const (
 	// interval is the shortest time between two drawings, and that before the first:
 	// what is read at once needs no line.
 	interval = time.Second / 10
-	// usualWidth is taken where a terminal does not say how many columns it has.
-	usualWidth = 80
-
 	erase    = "\r\x1b[K" // to the line's begin, and EL: erase to its end
 	eraseEnd = "\x1b[K"
 )
@@ -46,24 +41,11 @@ type Bar struct {
 // On returns a Bar for the reading of total octets, 0 where nobody knows how many, or nil
 // where w is no terminal that could show it.
 func On(w io.Writer, total int64) *Bar {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
+	if !terminal.Is(w) || terminal.Dumb() {
 		return nil
 	}
-	fd := int(f.Fd())
-	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
-		return nil
-	}
-	return newBar(w, total, func() int { return columns(fd) }, time.Now)
-}
-
-// columns returns how many a terminal has at the moment.
-func columns(fd int) int {
-	size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
-		return usualWidth
-	}
-	return int(size.Col)
+	columns := func() int { n, _ := terminal.Size(w); return n }
+	return newBar(w, total, columns, time.Now)
 }
 
 func newBar(w io.Writer, total int64, width func() int, now func() time.Time) *Bar {

@@ -27,6 +27,7 @@ type replayOptions struct {
 	json, report *bool
 	inline       *bool
 	checksums    *string
+	failOn       *failOn
 }
 
 func newReplay(e *env) *cobra.Command {
@@ -49,7 +50,11 @@ func newReplay(e *env) *cobra.Command {
 		inline: flags.Bool("inline", false, "decide as run would in mode enforce, instead of what would have been done"),
 		checksums: flags.String("checksums", "auto",
 			"auto | verify | ignore: a capture made on a host that leaves checksums to its\nnetwork card shows wrong ones, so that auto ignores them"),
+		failOn: new(failOn),
 	}
+	flags.Var(opt.failOn, "fail-on",
+		"finding ids with commas between; any: all; action: those that keepword would do more about\nthan report them. Exit code 1 where the captures show one; all is printed as ever")
+	cmd.Long = cmd.Short + ".\n\nWhat is written to a pipe is inspected as it comes: tcpdump -U -w - port 25 | keepword replay -\ntells of each session when it ends. Ctrl-C ends it with the summary."
 	return cmd
 }
 
@@ -71,18 +76,25 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	if *opt.inline {
 		cfg.Mode = verdict.Enforce
 	}
-	bar, onTerminal := progress.On(e.stderr, size(e, paths)), e.terminal()
-	defer eraseWhenStopped(bar)()
+	total, onTerminal := size(e, paths), e.terminal()
+	bar := progress.On(e.stderr, total)
+	ctx, release := untilStopped(ctx, bar)
+	defer release()
 	e = besideBar(e, bar)
+	how := replaying{passive: !*opt.inline, ignoreChecksums: *opt.checksums != "verify", bar: bar, waiting: func() {}}
 	var out output
 	if *opt.report || !*opt.json && onTerminal {
 		out = report.New(e.stdout, report.Options{Color: onTerminal && os.Getenv("NO_COLOR") == "", HideEnvelope: !cfg.Events.Envelope})
 	} else {
-		out = eve.NewStream(e.stdout, eve.Options{HideEnvelope: !cfg.Events.Envelope})
+		events := eve.NewStream(e.stdout, eve.Options{HideEnvelope: !cfg.Events.Envelope})
+		out, how.waiting = events, events.Flush
 	}
+	wanted := opt.failOn
+	wanted.next = out
 	var bad error
 	for i, path := range paths {
-		if err := replayFile(ctx, e, cfg, opt, bar, path, uint64(i)<<32, out); err != nil {
+		how.seed = uint64(i) << 32
+		if err := replayFile(ctx, e, cfg, how, path, wanted); err != nil {
 			e.report(err)
 			bad = errReported
 		}
@@ -91,12 +103,15 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	if err := out.Close(); err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
+	if err := wanted.failure(); err != nil {
+		e.report(err)
+		bad = errReported
+	}
 	return bad
 }
 
-// replayFile inspects one file: its flows have nothing to do with another's, and have
-// ids from seed on.
-func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptions, bar *progress.Bar, path string, seed uint64, sink inspect.Sink) error {
+// replayFile inspects one file: its flows have nothing to do with another's.
+func replayFile(ctx context.Context, e *env, cfg *config.Config, how replaying, path string, sink inspect.Sink) error {
 	var r io.Reader = e.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -106,8 +121,17 @@ func replayFile(ctx context.Context, e *env, cfg *config.Config, opt replayOptio
 		defer f.Close()
 		r = f
 	}
-	how := replaying{passive: !*opt.inline, ignoreChecksums: *opt.checksums != "verify", seed: seed, bar: bar}
-	return inspectCapture(ctx, cfg, how, r, path, sink)
+	if regular(e, path) {
+		how.waiting = nil
+	}
+	err := inspectCapture(ctx, cfg, how, r, path, sink)
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return err
+	case how.waiting != nil:
+		return nil // what comes live ends when its reader says so
+	}
+	return fmt.Errorf("%s: stopped before its end; what it showed until then is reported", path)
 }
 
 // replaying is how a capture is inspected.
@@ -115,6 +139,7 @@ type replaying struct {
 	passive, ignoreChecksums bool
 	seed                     uint64        // where the flows' ids begin
 	bar                      *progress.Bar // nil: nobody waits
+	waiting                  func()        // pcap.Options.Waiting; nil: the input is there as a whole
 }
 
 // inspectCapture inspects the capture in r, whose name is path. What is remembered of
@@ -132,7 +157,7 @@ func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io
 		History:    history.New(history.Config{Servers: store.MaxServers, Breaker: breakerLimits(cfg)}),
 		Account:    account,
 	})
-	stats, err := pcap.Replay(ctx, how.bar.Reader(r), path, how.bar.Inspector(p), pcap.Options{IgnoreChecksums: how.ignoreChecksums})
+	stats, err := pcap.Replay(ctx, how.bar.Reader(r), path, how.bar.Inspector(p), pcap.Options{IgnoreChecksums: how.ignoreChecksums, Waiting: how.waiting})
 	p.Flush(stats.Last)
 	return err
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"keepword/cmd/keepword/internal/progress"
 )
@@ -19,6 +21,12 @@ func size(e *env, paths []string) (total int64) {
 		total += info.Size()
 	}
 	return total
+}
+
+// regular says whether an input is a file that is there as a whole.
+func regular(e *env, path string) bool {
+	info, err := stat(e, path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func stat(e *env, path string) (fs.FileInfo, error) {
@@ -41,13 +49,16 @@ func besideBar(e *env, bar *progress.Bar) *env {
 	return &above
 }
 
-// eraseWhenStopped takes the bar off the terminal before a signal ends the process, which
-// then ends as if nothing had caught it. The function that it returns lets go of the signals.
-func eraseWhenStopped(bar *progress.Bar) (release func()) {
-	if bar == nil {
-		return func() {}
-	}
-	signals, released := make(chan os.Signal, 1), make(chan struct{})
+// lastWords is how long a program that writes to our pipe has for its last octets: Ctrl-C
+// stops both, and tcpdump writes what it still holds then.
+const lastWords = time.Second
+
+// untilStopped returns a context that also ends a moment after the process is told to stop,
+// so that the reading ends and what was found is told; bar goes at once. Told twice, the
+// process dies. The function that it returns lets go of the signals.
+func untilStopped(ctx context.Context, bar *progress.Bar) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		if !signal.Ignored(s) { // as under nohup, which is to stay so
 			signal.Notify(signals, s)
@@ -55,15 +66,20 @@ func eraseWhenStopped(bar *progress.Bar) (release func()) {
 	}
 	go func() {
 		select {
-		case s := <-signals:
+		case <-signals:
+			signal.Stop(signals)
 			bar.Close()
-			signal.Reset(s)
-			syscall.Kill(os.Getpid(), s.(syscall.Signal))
-		case <-released:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(lastWords):
+			cancel()
+		case <-ctx.Done():
 		}
 	}()
-	return func() {
+	return ctx, func() {
 		signal.Stop(signals)
-		close(released)
+		cancel()
 	}
 }

@@ -87,10 +87,10 @@ func replaySlowly(t *testing.T, s *screen) (*exec.Cmd, io.WriteCloser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "replay", "-")
+	cmd := exec.CommandContext(t.Context(), self, "replay", "--report", "-")
 	cmd.Args[0] = "keepword" // see TestMain
 	cmd.Env = append(os.Environ(), "TERM=xterm")
-	cmd.Stderr = s.end
+	cmd.Stdout, cmd.Stderr = new(bytes.Buffer), s.end
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -125,17 +125,34 @@ func TestProgressIsErasedAtTheEnd(t *testing.T) {
 	s.wait(t, "erased line", func(sent string) bool { return strings.HasSuffix(sent, erased) })
 }
 
-func TestInterruptedReplayLeavesACleanLine(t *testing.T) {
+func TestAnInterruptedReplayTellsWhatItHasReadAndLeavesACleanLine(t *testing.T) {
 	s := newScreen(t)
 	cmd, _ := replaySlowly(t, s)
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("what comes by a pipe ends when its reader says so: %v", err)
+	}
+	if out := cmd.Stdout.(*bytes.Buffer).String(); !strings.Contains(out, "\nSummary: ") {
+		t.Errorf("no summary: %q", out)
+	}
+	s.wait(t, "erased line", func(sent string) bool { return strings.HasSuffix(sent, erased) })
+}
+
+func TestAReplayThatIsInterruptedTwiceEndsAtOnce(t *testing.T) {
+	s := newScreen(t)
+	cmd, _ := replaySlowly(t, s)
+	for i := 0; i < 2; i++ {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		s.wait(t, "erased line", func(sent string) bool { return strings.HasSuffix(sent, erased) })
+	}
 	cmd.Wait() // its status is looked at below
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v, not as one ends that is interrupted", cmd.ProcessState)
 	}
-	s.wait(t, "erased line", func(sent string) bool { return strings.HasSuffix(sent, erased) })
 }
 
 func TestAnErrorHasALineOfItsOwn(t *testing.T) {

@@ -82,6 +82,38 @@ func (i interruptible) Read(b []byte) (int, error) {
 	return i.r.Read(b)
 }
 
+// live reads what comes while it is read.
+type live struct {
+	ctx    context.Context
+	r      io.Reader
+	before func() // called before each read
+	buf    []byte // the octets of a read, which may outlast a Read
+}
+
+// Read is io.Reader's. When the context is done it returns that one's error, whether r has
+// anything or not, and must not be called again.
+func (l *live) Read(b []byte) (int, error) {
+	l.before()
+	if len(l.buf) < len(b) {
+		l.buf = make([]byte, len(b))
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := l.r.Read(l.buf[:len(b)])
+		done <- result{n, err}
+	}()
+	select {
+	case <-l.ctx.Done():
+		return 0, l.ctx.Err()
+	case r := <-done:
+		return copy(b, l.buf[:r.n]), r.err
+	}
+}
+
 // open finds out the format. The function that it returns frees the decompressor.
 func open(ctx context.Context, r io.Reader) (source, func(), error) {
 	buffered := bufio.NewReaderSize(r, inputLen)

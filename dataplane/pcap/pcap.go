@@ -52,6 +52,11 @@ type Options struct {
 	// IgnoreChecksums sets ChecksumPartial on every packet: for captures of a host that
 	// leaves checksums to its network card.
 	IgnoreChecksums bool
+	// Waiting, where it is not nil, says that the input comes while it is read, as from
+	// tcpdump's pipe. All that has come is then inspected before more is waited for, and
+	// Waiting is called; and reading ends with the context while nothing comes. A read
+	// that was under way then goes on in a goroutine of its own until it returns.
+	Waiting func()
 }
 
 // Stats counts what a capture held and what became of it.
@@ -86,6 +91,12 @@ type Stats struct {
 // backwards, and pauses are filled with calls that bring no packets.
 func Replay(ctx context.Context, r io.Reader, name string, insp dataplane.Inspector, opt Options) (Stats, error) {
 	p := replay{insp: insp, opt: opt, arena: make([]byte, 0, arenaLen)}
+	if opt.Waiting != nil {
+		r = &live{ctx: ctx, r: r, before: func() {
+			p.flush()
+			opt.Waiting()
+		}}
+	}
 	src, closeInput, err := open(ctx, r)
 	if err != nil {
 		return p.stats, fmt.Errorf("%s: %w", name, p.explain(err))

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"keepword/dataplane"
@@ -249,5 +250,52 @@ func TestReplayStopsWhenItsContextIsDone(t *testing.T) {
 	s, err := Replay(ctx, bytes.NewReader(raw(list...)), "a.pcap", &r, Options{})
 	if !errors.Is(err, context.Canceled) || s.Records == 20000 {
 		t.Errorf("%v after %d packets", err, s.Records)
+	}
+}
+
+func TestWhatHasComeIsInspectedBeforeMoreIsWaitedFor(t *testing.T) {
+	header := raw()
+	record := raw(timed{0, tcp(4, "x")})[len(header):]
+	capture, feed := io.Pipe()
+	given, ended := make(chan int), make(chan error, 1)
+	var r recorder
+	go func() {
+		_, err := Replay(t.Context(), capture, "live", &r, Options{Waiting: func() { given <- len(r.packets()) }})
+		close(given)
+		ended <- err
+	}()
+	<-given // nothing has come
+	for i, piece := range [][]byte{header, record, record[:9], record[9:], bytes.Repeat(record, 3)} {
+		if _, err := feed.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		if n, want := <-given, []int{0, 1, 1, 2, 5}[i]; n != want {
+			t.Errorf("after piece %d the Inspector had been given %d packets, want %d", i, n, want)
+		}
+	}
+	feed.Close()
+	for range given { // more may be waited for until the end is found
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadingEndsWithItsContextWhileNothingComes(t *testing.T) {
+	capture, feed := io.Pipe()
+	defer feed.Close() // the read that is under way returns
+	ctx, cancel := context.WithCancel(t.Context())
+	var r recorder
+	ended := make(chan error)
+	go func() {
+		_, err := Replay(ctx, capture, "live", &r, Options{Waiting: func() {}})
+		ended <- err
+	}()
+	if _, err := feed.Write(raw(timed{0, tcp(4, "x")})); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -39,12 +39,17 @@ func (s *Stream) write(line []byte, err error) {
 	s.err = err
 }
 
-// Close writes out what is buffered and returns the first error of the Stream's
-// life; nothing was written after it. It does not close the underlying writer.
-func (s *Stream) Close() error {
+// Flush writes out what is buffered. An error is Close's to return.
+func (s *Stream) Flush() {
 	if s.err == nil {
 		s.err = s.w.Flush()
 	}
+}
+
+// Close writes out what is buffered and returns the first error of the Stream's
+// life; nothing was written after it. It does not close the underlying writer.
+func (s *Stream) Close() error {
+	s.Flush()
 	if s.err != nil {
 		return fmt.Errorf("write events: %w", s.err)
 	}

@@ -92,7 +92,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	if err != nil {
 		return err
 	}
-	d.events, err = eve.Open(cfg.Events.Path, eve.Options{Interface: eve.InterfaceNames(), HideEnvelope: !cfg.Events.Envelope}, d.log)
+	d.events, err = eve.Open(cfg.Events.Path, eventOptions(cfg, eve.InterfaceNames()), d.log)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (d *daemon) start(workers, servers context.Context, cfg *config.Config) err
 	// From here on packets wait.
 	for i := range d.workers {
 		w := &d.workers[i]
-		w.pipeline = newPipeline(cfg, len(d.workers), w.recent, d.history, &d.share)
+		w.pipeline = newPipeline(cfg, len(d.workers), told(cfg, w.recent), d.history, &d.share)
 	}
 	if err := d.share.takeOver(cfg, d.workers[0].pipeline.Window()); err != nil {
 		return err

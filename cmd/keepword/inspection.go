@@ -2,6 +2,8 @@ package main
 
 import (
 	"keepword/cmd/keepword/internal/config"
+	"keepword/cmd/keepword/internal/eve"
+	"keepword/cmd/keepword/internal/privacy"
 	"keepword/inspect"
 )
 
@@ -24,5 +26,22 @@ func limits(cfg *config.Config, n int) inspect.Limits {
 		Flows:      max(1, cfg.Limits.Flows/n),
 		Memory:     memory,
 		FlowMemory: min(memory, cfg.Limits.FlowMemory),
+	}
+}
+
+// told is sink, given what the configuration allows to tell of clients.
+func told(cfg *config.Config, sink inspect.Sink) inspect.Sink {
+	if cfg.Events.Addresses == config.AddressesPrefix {
+		return privacy.Sink(sink)
+	}
+	return sink
+}
+
+// eventOptions are what the configuration says of events; iface is eve.Options.Interface.
+func eventOptions(cfg *config.Config, iface func(uint32) string) eve.Options {
+	return eve.Options{
+		Interface:       iface,
+		HideEnvelope:    !cfg.Events.Envelope,
+		HideCommunityID: cfg.Events.Addresses == config.AddressesPrefix,
 	}
 }

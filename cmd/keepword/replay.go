@@ -86,7 +86,7 @@ func replay(ctx context.Context, e *env, opt replayOptions, paths []string) erro
 	if *opt.report || !*opt.json && onTerminal {
 		out = report.New(e.stdout, report.Options{Color: onTerminal && os.Getenv("NO_COLOR") == "", HideEnvelope: !cfg.Events.Envelope})
 	} else {
-		events := eve.NewStream(e.stdout, eve.Options{HideEnvelope: !cfg.Events.Envelope})
+		events := eve.NewStream(e.stdout, eventOptions(cfg, nil))
 		out, how.waiting = events, events.Flush
 	}
 	wanted := opt.failOn
@@ -152,7 +152,7 @@ func inspectCapture(ctx context.Context, cfg *config.Config, how replaying, r io
 		MemoryFull: whens[cfg.When.MemoryFull],
 		Midstream:  whens[cfg.When.Midstream],
 		Passive:    how.passive,
-		Sink:       sink,
+		Sink:       told(cfg, sink),
 		Seed:       how.seed,
 		History:    history.New(history.Config{Servers: store.MaxServers, Breaker: breakerLimits(cfg)}),
 		Account:    account,

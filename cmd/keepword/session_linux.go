@@ -36,7 +36,7 @@ func (d *daemon) session(_ context.Context, args json.RawMessage) (any, error) {
 // sessionEvents are the events of a session as the log has them.
 func (d *daemon) sessionEvents(s recent.Session) (control.SessionEvents, error) {
 	var b bytes.Buffer
-	out := eve.NewStream(&b, eve.Options{HideEnvelope: !d.cfg.Load().Events.Envelope})
+	out := eve.NewStream(&b, eventOptions(d.cfg.Load(), nil))
 	for i := range s.Findings {
 		out.Finding(&s.Findings[i])
 	}

@@ -126,7 +126,18 @@ type Breaker struct {
 type Events struct {
 	Path     string // "-" is stdout, "" switches them off
 	Envelope bool   // sender and recipients stand in them
+	// Addresses is how much of the clients' addresses stands in them.
+	Addresses Addresses
 }
+
+// Addresses is how much of a client's address is told.
+type Addresses string
+
+// How much of it.
+const (
+	AddressesFull   Addresses = "full"
+	AddressesPrefix Addresses = "prefix" // the network: package privacy
+)
 
 // Metrics is where Prometheus finds the metrics.
 type Metrics struct {
@@ -156,7 +167,7 @@ func Default() *Config {
 			Path:    "/var/lib/keepword/history.db",
 			Breaker: Breaker{Failures: 2, Retry: 24 * time.Hour},
 		},
-		Events:  Events{Path: "/var/log/keepword/eve.json", Envelope: true},
+		Events:  Events{Path: "/var/log/keepword/eve.json", Envelope: true, Addresses: AddressesFull},
 		Metrics: Metrics{Listen: "127.0.0.1:9525"},
 		Control: Control{Socket: "/run/keepword/control.sock"},
 	}

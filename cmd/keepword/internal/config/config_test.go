@@ -93,7 +93,7 @@ servers:
   starttls: hide
 tls_minimum: "1.2"
 history: {path: "", breaker: {failures: 9, retry: 1h}}
-events: {path: "-", envelope: false}
+events: {path: "-", envelope: false, addresses: prefix}
 metrics: {listen: ""}
 control: {socket: ""}
 `
@@ -126,7 +126,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		}},
 		TLSMinimum: 0x0303,
 		History:    History{Breaker: Breaker{Failures: 9, Retry: time.Hour}},
-		Events:     Events{Path: "-"},
+		Events:     Events{Path: "-", Addresses: AddressesPrefix},
 	}
 	if diff := cmp.Diff(want, parse(t, everything), compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

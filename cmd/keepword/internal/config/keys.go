@@ -34,7 +34,10 @@ func (r reader) config(c *Config, n ast.Node) {
 		key{"tls_minimum", r.tlsVersion(&c.TLSMinimum)},
 		key{"history", r.history(&c.History)},
 		key{"events", func(n ast.Node) {
-			r.mapping(n, key{"path", r.path(&c.Events.Path)}, key{"envelope", r.truth(&c.Events.Envelope)})
+			r.mapping(n,
+				key{"path", r.path(&c.Events.Path)},
+				key{"envelope", r.truth(&c.Events.Envelope)},
+				key{"addresses", choice(r, &c.Events.Addresses, "addresses", AddressesFull, AddressesPrefix)})
 		}},
 		key{"metrics", func(n ast.Node) { r.mapping(n, key{"listen", r.listen(&c.Metrics.Listen)}) }},
 		key{"control", func(n ast.Node) { r.mapping(n, key{"socket", r.socket(&c.Control.Socket)}) }},

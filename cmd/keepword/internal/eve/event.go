@@ -25,6 +25,9 @@ type Options struct {
 	// HideEnvelope leaves out smtp.mail_from and smtp.rcpt_to, which are personal
 	// data. smtp.helo names a host and stays.
 	HideEnvelope bool
+	// HideCommunityID leaves out community_id, from which an address can be found by
+	// trying, and which is another one where a part of the address is gone.
+	HideCommunityID bool
 	// Location is the time zone of the timestamps; nil is the host's.
 	Location *time.Location
 	// Interface turns an interface index into the name for in_iface, "" where it
@@ -47,7 +50,7 @@ type event struct {
 	Proto        string    `json:"proto"`
 	IPVersion    int       `json:"ip_v"`
 	PktSrc       string    `json:"pkt_src"`
-	CommunityID  string    `json:"community_id"`
+	CommunityID  string    `json:"community_id,omitempty"`
 	AppProto     string    `json:"app_proto,omitempty"`
 	AppProtoOrig string    `json:"app_proto_orig,omitempty"`
 	Direction    string    `json:"direction,omitempty"`
@@ -283,17 +286,19 @@ var tlsVersions = map[uint16]string{0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "T
 func (e *encoder) common(f inspect.Endpoints, at int64, eventType string) event {
 	client, server := unmap(f.Client), unmap(f.Server)
 	ev := event{
-		Timestamp:   e.time(at),
-		FlowID:      FlowID(f.ID),
-		EventType:   eventType,
-		SrcIP:       client.Addr().String(),
-		SrcPort:     client.Port(),
-		DestIP:      server.Addr().String(),
-		DestPort:    server.Port(),
-		Proto:       "TCP",
-		IPVersion:   ipVersion(client.Addr()),
-		PktSrc:      "wire/pcap",
-		CommunityID: CommunityID(client, server),
+		Timestamp: e.time(at),
+		FlowID:    FlowID(f.ID),
+		EventType: eventType,
+		SrcIP:     client.Addr().String(),
+		SrcPort:   client.Port(),
+		DestIP:    server.Addr().String(),
+		DestPort:  server.Port(),
+		Proto:     "TCP",
+		IPVersion: ipVersion(client.Addr()),
+		PktSrc:    "wire/pcap",
+	}
+	if !e.opt.HideCommunityID {
+		ev.CommunityID = CommunityID(client, server)
 	}
 	ev.InIface = e.iface(f)
 	return ev

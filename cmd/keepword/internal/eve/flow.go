@@ -101,7 +101,11 @@ func (e *encoder) appendEndpoints(b []byte, f inspect.Endpoints) []byte {
 	b = strconv.AppendUint(b, uint64(server.Port()), 10)
 	b = append(b, `,"proto":"TCP","ip_v":`...)
 	b = strconv.AppendInt(b, int64(ipVersion(client.Addr())), 10)
-	b = append(b, `,"pkt_src":"wire/pcap","community_id":"`...)
+	b = append(b, `,"pkt_src":"wire/pcap"`...)
+	if e.opt.HideCommunityID {
+		return b
+	}
+	b = append(b, `,"community_id":"`...)
 	b = appendCommunityID(b, client, server)
 	return append(b, '"')
 }

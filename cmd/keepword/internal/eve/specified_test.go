@@ -172,7 +172,7 @@ func flowEventsAreAsSpecified(t *rapid.T) {
 		lord = time.FixedZone("", -(9*3600 + 30*60))
 	}
 	opt := Options{
-		HideEnvelope: rapid.Bool().Draw(t, "hide"), Location: rapid.SampledFrom([]*time.Location{time.UTC, lord}).Draw(t, "zone"),
+		HideEnvelope: rapid.Bool().Draw(t, "hide"), HideCommunityID: rapid.Bool().Draw(t, "hide id"), Location: rapid.SampledFrom([]*time.Location{time.UTC, lord}).Draw(t, "zone"),
 		Interface: rapid.SampledFrom([]func(uint32) string{nil, func(i uint32) string { return []string{"", "eth0", "a\"\xff"}[i] }}).Draw(t, "names"),
 	}
 	e := newEncoder(opt)

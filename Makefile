@@ -25,11 +25,17 @@ build: ## build build/keepword
 run: build ## build, and inspect this host's own mail traffic until interrupted (root)
 	build/keepword run -c packaging/host.yaml
 
+test: export KEEPWORD_EVE_SCHEMA = $(shell packaging/schema.sh)
 test: ## vet and all tests; as root those of the lab too
 	@packaging/deps.sh gcc
+	@[ -n "$$KEEPWORD_EVE_SCHEMA" ] || { \
+		echo "*** THE EVENTS ARE NOT VALIDATED: Suricata's schema could not be fetched. ***" >&2; \
+		[ "$${CI:-}" != true ]; \
+	}
 	go vet ./...
 	go vet -tags lab ./...
 	go test -timeout 5m ./...
+	go test -count 1 -v -run SuricatasSchema ./cmd/keepword/... | sed -n '/events checked/s/.*: //p'
 	CGO_ENABLED=1 go test -race -timeout 8m ./inspect/... ./cmd/...
 	@if [ "$$(id -u)" = 0 ]; then \
 		packaging/deps.sh $$(cat bench/lab/packages.txt); \

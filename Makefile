@@ -83,5 +83,6 @@ install: build ## install to PREFIX (/usr/local), with a systemd unit; keeps a c
 	install -D -m 755 build/keepword $(DESTDIR)$(PREFIX)/sbin/keepword
 	[ -e $(DESTDIR)/etc/keepword/keepword.yaml ] || \
 		install -D -m 644 packaging/keepword.yaml $(DESTDIR)/etc/keepword/keepword.yaml
+	install -D -m 644 packaging/logrotate/keepword $(DESTDIR)/etc/logrotate.d/keepword
 	mkdir -p $(DESTDIR)/etc/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/keepword.service > $(DESTDIR)/etc/systemd/system/keepword.service

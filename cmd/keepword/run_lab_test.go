@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,9 @@ import (
 	"keepword/cmd/keepword/internal/eve/schema"
 )
 
-// Each file of testdata/lab is one scenario of the running daemon. What it starts with
-// unshare(1) has a network namespace of its own, which ends with it.
+// Each file of testdata/lab is one scenario of the running daemon, with testdata/mail.py beside
+// it and what is shipped at $SHIPPED. What it starts with unshare(1) has a network namespace
+// of its own, which ends with it.
 func TestTheDaemonStartsAndStopsAsPromised(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("the lab tests make network namespaces: run them as root")
@@ -23,6 +25,18 @@ func TestTheDaemonStartsAndStopsAsPromised(t *testing.T) {
 	t.Run("schema", func(t *testing.T) { events = schema.Get(t) })
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/lab",
+		Setup: func(e *testscript.Env) error {
+			shipped, err := filepath.Abs("../../packaging")
+			if err != nil {
+				return err
+			}
+			e.Setenv("SHIPPED", shipped)
+			mail, err := os.ReadFile("testdata/mail.py")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(e.WorkDir, "mail.py"), mail, 0o600)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"valid-events": func(ts *testscript.TestScript, _ bool, files []string) { validLog(t, events, ts, files) },
 		},

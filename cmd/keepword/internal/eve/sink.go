@@ -18,6 +18,7 @@ const (
 type sink struct {
 	dst     io.WriteCloser
 	keep    bool // close leaves dst open: it is not ours
+	ragged  bool // dst ends in the middle of a line that nobody will go on with
 	buf     []byte
 	torn    bool // the destination ends in the middle of the line that buf begins with
 	failing bool // the last write failed
@@ -38,6 +39,13 @@ func (s *sink) full() bool { return len(s.buf) >= flushAt }
 func (s *sink) flush() error {
 	if len(s.buf) == 0 {
 		return nil
+	}
+	if s.ragged {
+		if _, err := s.dst.Write([]byte{'\n'}); err != nil {
+			s.failing = true
+			return err
+		}
+		s.ragged = false
 	}
 	n, err := s.dst.Write(s.buf)
 	if n > 0 {

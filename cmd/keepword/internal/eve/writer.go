@@ -3,6 +3,7 @@ package eve
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,6 +38,8 @@ type Writer struct {
 	overflow    atomic.Uint64 // events that found the queue full, or closed
 	lost        atomic.Uint64 // events that the destination did not take
 	writeErrors atomic.Uint64
+
+	unwritten uint64 // of lost, those that still waited at the end; set before done is closed
 }
 
 var _ inspect.Sink = (*Writer)(nil)
@@ -56,7 +59,7 @@ func Open(path string, opt Options, log *slog.Logger) (*Writer, error) {
 			return nil, err
 		}
 	}
-	w.start(&sink{dst: f, keep: path == "-"}, opt)
+	w.start(&sink{dst: f, keep: path == "-", ragged: ragged(path)}, opt)
 	return w, nil
 }
 
@@ -70,6 +73,25 @@ func openFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("events: make %s writable, or set events.path: %w", path, err)
 	}
 	return f, nil
+}
+
+// ragged says whether the file at path ends in the middle of a line, as a full disk leaves it
+// where nobody could end the line any more.
+func ragged(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false // reading a FIFO would take from its reader
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	end, last := int64(0), make([]byte, 1)
+	if end, err = f.Seek(0, io.SeekEnd); err != nil || end == 0 {
+		return false
+	}
+	_, err = f.ReadAt(last, end-1)
+	return err == nil && last[0] != '\n'
 }
 
 func (w *Writer) start(out *sink, opt Options) {
@@ -130,7 +152,8 @@ func (w *Writer) Reopen() error {
 }
 
 // Close writes what is queued and closes the file. Events that come later are
-// counted as dropped. The error says how many events could not be written.
+// counted as dropped. The error says how many events could not be written at the end; what
+// was lost before, and said, is no reason for one.
 func (w *Writer) Close() error {
 	if w.queue == nil {
 		return nil
@@ -141,8 +164,8 @@ func (w *Writer) Close() error {
 	case <-time.After(patience):
 		return fmt.Errorf("events: %s: %w; %d events are still queued", w.path, ErrStuck, w.queue.length())
 	}
-	if n := w.lost.Load(); n > 0 {
-		return fmt.Errorf("events: %d events could not be written to %s; see whether its disk is full", n, w.path)
+	if w.unwritten > 0 {
+		return fmt.Errorf("events: the last %d events could not be written to %s; see whether its disk is full", w.unwritten, w.path)
 	}
 	return nil
 }
@@ -167,7 +190,7 @@ func (w *Writer) run(out *sink, enc *encoder) {
 			w.flush(out)
 			w.lost.Add(out.dropTorn())
 			out.close()
-			out.dst, out.keep = next.file, false
+			out.dst, out.keep, out.ragged = next.file, false, ragged(w.path)
 			w.flush(out)
 			continue
 		case <-w.queue.now:
@@ -185,7 +208,8 @@ func (w *Writer) run(out *sink, enc *encoder) {
 		}
 	}
 	w.flush(out)
-	w.lost.Add(out.abandon())
+	w.unwritten = out.abandon()
+	w.lost.Add(w.unwritten)
 	w.sayOverflow(&said)
 	out.close()
 }

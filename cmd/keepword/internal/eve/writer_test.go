@@ -279,3 +279,31 @@ func TestTheRecordIsCopiedBecauseItIsLent(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+func TestALineThatNobodyCouldEndIsEndedBeforeTheNext(t *testing.T) {
+	for before, want := range map[string]string{
+		"":                    "",
+		"{}\n":                "{}\n",
+		"{\"timestamp\":\"20": "{\"timestamp\":\"20\n",
+	} {
+		path := filepath.Join(t.TempDir(), "eve.json")
+		if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w, err := Open(path, utc, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.FlowEnd(aFlow())
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want += flowLine(t, utc, aFlow()); string(got) != want {
+			t.Errorf("%q becomes %q, want %q", before, got, want)
+		}
+	}
+}

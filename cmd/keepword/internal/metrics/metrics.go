@@ -65,11 +65,13 @@ var (
 	memoryMax  = desc("memory_limit_bytes", "Memory that the flow tables may hold.")
 	entries    = desc("history_entries", "Servers in the history.")
 	unwritten  = desc("history_write_errors_total", "Times that the history could not be written to its file, or the file not be used.")
+	eventsLost = desc("events_lost_total", "Events that were not written and never will be.")
+	eventsErr  = desc("events_write_errors_total", "Times that events could not be written, and were tried again.")
 	reloadOK   = desc("config_last_reload_successful", "1 where the last reading of the configuration succeeded, else 0.")
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion")
 )
 
-var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, offloaded, passedSize, follower, queueDepth, dropped, stale, memory, memoryMax, entries, unwritten, reloadOK, buildInfo}
+var all = []*prometheus.Desc{packets, flows, findings, breaker, lostSight, latency, offloaded, passedSize, follower, queueDepth, dropped, stale, memory, memoryMax, entries, unwritten, eventsLost, eventsErr, reloadOK, buildInfo}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("keepword_"+name, help, labels, nil)
@@ -149,6 +151,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(memoryMax, s.Memory.Limit)
 	gauge(entries, uint64(s.History.Entries))
 	counter(unwritten, s.History.WriteErrors)
+	counter(eventsLost, s.Events.Dropped)
+	counter(eventsErr, s.Events.WriteErrors)
 	ok := uint64(1) // the daemon does not start on a configuration that it cannot read
 	if s.Reload != nil && s.Reload.Error != "" {
 		ok = 0

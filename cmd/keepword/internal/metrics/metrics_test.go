@@ -39,6 +39,7 @@ func aSnapshot() Snapshot {
 			Breaker:   map[string]uint64{"open": 3, "half-open": 2, "closed": 1},
 			LostSight: []control.LostSight{{Cause: "queue_full", Policy: "pass", Count: 1}},
 			Memory:    control.Memory{Used: 1000, Limit: 2000},
+			Events:    control.Events{Dropped: 5, WriteErrors: 2},
 			History:   control.History{Entries: 77, WriteErrors: 3},
 		},
 		Latency: &Histogram{Bounds: []float64{0.001, 0.01}, Counts: []uint64{5, 3, 2}, Sum: 0.25},

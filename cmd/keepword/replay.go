@@ -49,12 +49,12 @@ func newReplay(e *env) *cobra.Command {
 		report: flags.Bool("report", false, "print the report (the default on a terminal)"),
 		inline: flags.Bool("inline", false, "decide as run would in mode enforce, instead of what would have been done"),
 		checksums: flags.String("checksums", "auto",
-			"auto | verify | ignore: a capture made on a host that leaves checksums to its\nnetwork card shows wrong ones, so that auto ignores them"),
+			"auto | verify | ignore: a capture of a host that leaves checksums\nto its network card shows wrong ones, so that auto ignores them"),
 		failOn: new(failOn),
 	}
 	flags.Var(opt.failOn, "fail-on",
-		"finding ids with commas between; any: all; action: those that keepword would do more about\nthan report them. Exit code 1 where the captures show one; all is printed as ever")
-	cmd.Long = cmd.Short + ".\n\nWhat is written to a pipe is inspected as it comes: tcpdump -U -w - port 25 | keepword replay -\ntells of each session when it ends. Ctrl-C ends it with the summary."
+		"exit code 1 on these findings: ids with commas between; any: all;\naction: those that keepword would do more about than report them")
+	cmd.Long = cmd.Short + ".\n\nWhat is written to a pipe is inspected as it comes:\n\n    tcpdump -U -w - tcp port 25 | keepword replay -\n\ntells of each session when it ends. Ctrl-C ends it with the summary."
 	return cmd
 }
 

@@ -162,6 +162,11 @@ func (r *Report) findings(p *pending, start int64) {
 }
 
 func (r *Report) finding(f *inspect.FindingRecord, start int64) {
+	if f.Breaker.Changed() { // it follows from a finding that stands above
+		r.fact("breaker", f.Breaker.From.String()+" to "+f.Breaker.To.String())
+		r.fact("", f.Reason+".")
+		return
+	}
 	entry := catalogue.Of(f.Finding)
 	colour := yellow
 	if entry.Severity == 1 {

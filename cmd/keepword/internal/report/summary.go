@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"keepword/cmd/keepword/internal/report/page"
 	"keepword/inspect/starttls"
@@ -77,27 +76,22 @@ func (r *Report) summary() {
 			name = s.address.String()
 		}
 		fmt.Fprintf(&r.buf, "\n%s\n", r.paint(bold, name))
-		r.fact("sessions", orNone(list(s.sessions[:], func(i int) string { return starttls.Outcome(i).String() })))
-		r.fact("findings", orNone(list(s.findings[:], func(i int) string { return verdict.Finding(i).String() })))
+		r.counts("sessions", s.sessions[:], func(i int) string { return starttls.Outcome(i).String() })
+		r.counts("findings", s.findings[:], func(i int) string { return verdict.Finding(i).String() })
 	}
 }
 
-// list names the counts that are not 0.
-func list(counts []int, name func(i int) string) []string {
-	var parts []string
+// counts writes the counts that are not 0, a line each.
+func (r *Report) counts(label string, counts []int, name func(i int) string) {
 	for i, n := range counts {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, name(i)))
+			r.fact(label, fmt.Sprintf("%d %s", n, name(i)))
+			label = ""
 		}
 	}
-	return parts
-}
-
-func orNone(parts []string) string {
-	if len(parts) == 0 {
-		return "none"
+	if label != "" {
+		r.fact(label, "none")
 	}
-	return strings.Join(parts, ", ")
 }
 
 func plural(n int, noun string) string {
